@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * hakmem: slab-style allocator for mid-size buffers. Ordered init and exit.
+ */
+#include <linux/init.h>
+#include <linux/module.h>
+
+#include "learner/policy.h"
+#include "learner/sysfs.h"
+#include "pool/chunk.h"
+#include "pool/cpu_cache.h"
+#include "pool/freelist.h"
+#include "pool/harden.h"
+#include "pool/refill.h"
+#include "pool/size_class.h"
+
+#ifndef HAKMEM_VERSION
+#define HAKMEM_VERSION "in-tree"
+#endif
+
+/*
+ * Requests between two fixed classes waste up to half of the larger one. One
+ * class may be set to the size that a workload uses most. The default takes
+ * jumbo frames (9 KiB and some): six of them fill a chunk, where kmalloc()
+ * spends 16 KiB on each. Too small a size serves nothing that the next fixed
+ * class would not serve as well; one close below the next class saves little.
+ */
+static unsigned int dyn1_bytes = 10752;
+module_param(dyn1_bytes, uint, 0444);
+MODULE_PARM_DESC(dyn1_bytes,
+		 "block size of class dyn1: 0 for none, or a multiple of 512 from 2560 to 52736 (default 10752)");
+
+static int __init hakmem_init(void)
+{
+	int err;
+
+	err = hkm_size_classes_init(dyn1_bytes);
+	if (err) {
+		pr_err("dyn1_bytes=%u: not 0, nor a multiple of 512 from 2560 to 52736 that is no other class's size\n",
+		       dyn1_bytes);
+		return err;
+	}
+	hkm_harden_init();
+	err = hkm_policy_init();
+	if (err)
+		return err;
+	err = hkm_chunk_map_init();
+	if (err)
+		goto policy;
+	err = hkm_shared_init();
+	if (err)
+		goto chunk_map;
+	err = hkm_cpu_init();
+	if (err)
+		goto shared;
+	err = hkm_sysfs_init();
+	if (err)
+		goto cpu;
+	return 0;
+
+cpu:
+	hkm_cpu_exit();
+shared:
+	hkm_shared_exit();
+chunk_map:
+	hkm_chunk_map_exit();
+policy:
+	hkm_policy_exit();
+	return err;
+}
+
+static void __exit hakmem_exit(void)
+{
+	hkm_sysfs_exit();
+	hkm_pool_drain();
+	hkm_chunk_map_exit();
+	hkm_cpu_exit();
+	hkm_shared_exit();
+	hkm_policy_exit();
+}
+
+module_init(hakmem_init);
+module_exit(hakmem_exit);
+MODULE_DESCRIPTION("Slab-style allocator for mid-size buffers");
+MODULE_AUTHOR("hakmem developers");
+MODULE_VERSION(HAKMEM_VERSION);
+MODULE_LICENSE("GPL");

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Differences between the kernels that hakmem builds for. The only place with
+ * kernel version tests; each is named by the feature it stands for.
+ */
+#ifndef _HKM_COMPAT_H
+#define _HKM_COMPAT_H
+
+#include <linux/memory.h>
+#include <linux/mm.h>
+#include <linux/version.h>
+#include <kunit/visibility.h>
+
+/* 6.13: symbol namespaces became string literals. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
+#define HKM_IMPORT_KUNIT_NS MODULE_IMPORT_NS("EXPORTED_FOR_KUNIT_TESTING")
+#else
+#define HKM_IMPORT_KUNIT_NS MODULE_IMPORT_NS(EXPORTED_FOR_KUNIT_TESTING)
+#endif
+
+/* Flat memory models have no such limit; the widest direct map serves. */
+#ifndef MAX_PHYSMEM_BITS
+#define MAX_PHYSMEM_BITS 52
+#endif
+
+/*
+ * Whether @page, the head page of a heap address, backs a kmalloc() buffer
+ * above the slab sizes. From 6.15 on such pages have a type of their own.
+ */
+static inline bool hkm_page_is_large_kmalloc(const struct page *page)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 15, 0)
+	return PageLargeKmalloc(page);
+#else
+	return PageHead((struct page *)page);
+#endif
+}
+
+#endif /* _HKM_COMPAT_H */

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The policy in force.
+ */
+#include <linux/slab.h>
+
+#include "policy.h"
+#include "../include/hkm_compat.h"
+
+#define HKM_CPU_BUDGET_BYTES	SZ_1M
+
+struct hkm_policy __rcu *hkm_policy;
+EXPORT_SYMBOL_IF_KUNIT(hkm_policy);
+
+/*
+ * A refill takes two spans, to become active pages A and B; four where a span
+ * is a single chunk of so few blocks that two would soon be used up.
+ */
+static unsigned int bundle_default(const struct hkm_class *cl)
+{
+	unsigned int spans = cl->nr_blocks > 4 ? 2 : 4;
+
+	return min(spans, HKM_SPAN_MAX_CHUNKS >> cl->span_order);
+}
+
+int __init hkm_policy_init(void)
+{
+	struct hkm_policy *policy = kzalloc(sizeof(*policy), GFP_KERNEL);
+	unsigned int id;
+
+	if (!policy)
+		return -ENOMEM;
+	policy->cpu_budget_bytes = HKM_CPU_BUDGET_BYTES;
+	for (id = 0; id < HKM_NR_CLASSES; id++)
+		policy->bundle[id] = bundle_default(&hkm_classes[id]);
+	hkm_class_table_build(policy->class_of);
+	RCU_INIT_POINTER(hkm_policy, policy);
+	return 0;
+}
+
+void hkm_policy_exit(void)
+{
+	kfree(rcu_dereference_protected(hkm_policy, true));
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * /sys/kernel/hakmem, as Documentation/ABI/testing/sysfs-kernel-hakmem has it.
+ */
+#include <linux/kobject.h>
+#include <linux/slab.h>
+#include <linux/sysfs.h>
+
+#include "sysfs.h"
+#include "../pool/chunk.h"
+#include "../pool/size_class.h"
+#include "../pool/stats.h"
+
+static struct kobject *hkm_root;
+static struct kobject *hkm_classes_dir;
+static struct kobject hkm_class_dir[HKM_NR_CLASSES];
+
+static unsigned int class_id_of(const struct kobject *kobj)
+{
+	return kobj - hkm_class_dir;
+}
+
+#define CLASS_ATTR(name, format, value)					\
+static ssize_t name##_show(struct kobject *kobj,			\
+			   struct kobj_attribute *attr, char *buf)	\
+{									\
+	unsigned int id = class_id_of(kobj);				\
+	struct hkm_class_stats sum;					\
+									\
+	hkm_stats_read(id, &sum);					\
+	return sysfs_emit(buf, format "\n", value);			\
+}									\
+static struct kobj_attribute name##_attr = __ATTR_RO(name)
+
+CLASS_ATTR(size_bytes, "%u", hkm_classes[id].size_bytes);
+CLASS_ATTR(chunks, "%ld", hkm_chunk_count(id));
+CLASS_ATTR(objects_live, "%lld", hkm_stats_live(&sum));
+CLASS_ATTR(hits_ring, "%llu", sum.hits_ring);
+CLASS_ATTR(hits_active, "%llu", sum.hits_active);
+CLASS_ATTR(frees, "%llu", sum.frees);
+#define X(name, what) CLASS_ATTR(name, "%llu", sum.slow[HKM_##name]);
+HKM_SLOW_COUNTERS(X)
+#undef X
+#undef CLASS_ATTR
+
+static struct attribute *class_attrs[] = {
+	&size_bytes_attr.attr,
+	&chunks_attr.attr,
+	&objects_live_attr.attr,
+	&hits_ring_attr.attr,
+	&hits_active_attr.attr,
+	&frees_attr.attr,
+#define X(name, what) &name##_attr.attr,
+	HKM_SLOW_COUNTERS(X)
+#undef X
+	NULL
+};
+ATTRIBUTE_GROUPS(class);
+
+/* The directories are static: nothing to free when the last user goes. */
+static void class_dir_release(struct kobject *kobj)
+{
+}
+
+static const struct kobj_type class_dir_type = {
+	.release	= class_dir_release,
+	.sysfs_ops	= &kobj_sysfs_ops,
+	.default_groups	= class_groups,
+};
+
+int __init hkm_sysfs_init(void)
+{
+	unsigned int id;
+	int err = -ENOMEM;
+
+	hkm_root = kobject_create_and_add("hakmem", kernel_kobj);
+	if (!hkm_root)
+		return -ENOMEM;
+	hkm_classes_dir = kobject_create_and_add("classes", hkm_root);
+	if (!hkm_classes_dir)
+		goto put_root;
+	for (id = 0; id < HKM_NR_CLASSES; id++) {
+		err = kobject_init_and_add(&hkm_class_dir[id], &class_dir_type,
+					   hkm_classes_dir, "%s",
+					   hkm_classes[id].name);
+		if (err)
+			goto put_classes;
+	}
+	return 0;
+
+put_classes:
+	/* The one that failed was initialised too, and must be put. */
+	do
+		kobject_put(&hkm_class_dir[id]);
+	while (id--);
+	kobject_put(hkm_classes_dir);
+put_root:
+	kobject_put(hkm_root);
+	return err;
+}
+
+void hkm_sysfs_exit(void)
+{
+	unsigned int id;
+
+	for (id = 0; id < HKM_NR_CLASSES; id++)
+		kobject_put(&hkm_class_dir[id]);
+	kobject_put(hkm_classes_dir);
+	kobject_put(hkm_root);
+}

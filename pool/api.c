@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What clients call.
+ */
+#include <linux/export.h>
+#include <linux/hash.h>
+#include <linux/kmemleak.h>
+#include <linux/mm.h>
+#include <linux/sched/mm.h>
+#include <linux/string.h>
+
+#include "chunk.h"
+#include "cpu_cache.h"
+#include "freelist.h"
+#include "harden.h"
+#include "refill.h"
+#include "../include/hakmem.h"
+#include "../include/hkm_compat.h"
+#include "../learner/policy.h"
+
+/* Zones, owners and nodes that the pool cannot honour. */
+#define HKM_GFP_KERNEL_ONLY (__GFP_DMA | __GFP_DMA32 | __GFP_HIGHMEM | \
+			     __GFP_MOVABLE | __GFP_RECLAIMABLE | \
+			     __GFP_ACCOUNT | __GFP_THISNODE)
+
+static unsigned int site_home(unsigned long site)
+{
+	return hash_long(site, ilog2(HKM_NR_SHARDS));
+}
+
+/* Clears all of a block, as krealloc() with __GFP_ZERO relies on. */
+static noinline void *block_clear(void *block)
+{
+	return memset(block, 0, hkm_ksize(block));
+}
+
+/* The kernel allocator takes no requests in NMI context. */
+static noinline void *alloc_kernel(size_t size, gfp_t flags)
+{
+	if (in_nmi())
+		return NULL;
+	return kmalloc(size, flags);
+}
+
+/* The ring had nothing, or belongs to the context that we interrupted. */
+static noinline void *alloc_slow(unsigned int class_id, size_t size,
+				 gfp_t flags, unsigned long site)
+{
+	unsigned int home = site_home(site);
+	bool zeroed = false;
+	void *block;
+
+	might_alloc(flags);
+	block = hkm_alloc_stocked(class_id, home, &zeroed);
+	if (!block && !in_nmi())
+		block = hkm_alloc_refill(class_id, home, flags, &zeroed);
+	if (likely(block)) {
+		hkm_block_unmark(block);
+		if (want_init_on_alloc(flags) && !zeroed)
+			block_clear(block);
+		return block;
+	}
+
+	hkm_count(class_id, HKM_fallbacks);
+	return alloc_kernel(size, flags);
+}
+
+/*
+ * Serves from this CPU's ring: NULL if it is empty or in use.
+ *
+ * This and hkm_kfree() are the hot paths: what leaves them does so by a call in
+ * tail position, so that no register need be saved on the way through.
+ */
+static __always_inline void *alloc_fast(size_t step, unsigned int *class_id)
+{
+	struct hkm_ring *ring;
+	struct hkm_cpu *cpu;
+	void *block;
+	u32 nr;
+
+	preempt_disable();
+	*class_id = rcu_dereference_sched(hkm_policy)->class_of[step];
+	cpu = this_cpu_ptr(hkm_cpus);
+	if (unlikely(!hkm_cpu_enter(cpu)))
+		goto nothing;
+	ring = hkm_cpu_ring(cpu, *class_id);
+	nr = ring->nr;
+	if (unlikely(!nr)) {
+		hkm_cpu_leave(cpu);
+		goto nothing;
+	}
+	block = ring->slot[--nr];
+	ring->nr = nr;
+	ring->hits++;
+	hkm_cpu_leave(cpu);
+	preempt_enable();
+	hkm_block_unmark(block);
+	return block;
+nothing:
+	preempt_enable();
+	return NULL;
+}
+
+/**
+ * hkm_kmalloc() - allocate memory
+ * @size: bytes wanted
+ * @flags: gfp flags, with kmalloc()'s meaning
+ *
+ * Requests above 1.5 KiB and up to 52 KiB come from the pool; all others, those
+ * with flags that ask for a zone, a node or accounting, and those for which the
+ * page allocator has no chunk, come from kmalloc(). Power-of-two sizes are
+ * aligned to their size, all others to at least 512 bytes.
+ *
+ * Context: Any; sleeps only if @flags allow. In NMI context only what is
+ * already stocked is handed out.
+ * Return: the memory, physically contiguous; NULL on failure; ZERO_SIZE_PTR for
+ * @size 0.
+ */
+void *hkm_kmalloc(size_t size, gfp_t flags)
+{
+	size_t step = hkm_size_step(size);
+	unsigned int class_id;
+	void *block;
+
+	if (unlikely(step >= HKM_NR_STEPS || (flags & HKM_GFP_KERNEL_ONLY)))
+		return alloc_kernel(size, flags);
+	/* Elsewhere alloc_slow() does: one in so many calls is enough there. */
+	if (IS_ENABLED(CONFIG_DEBUG_ATOMIC_SLEEP) || IS_ENABLED(CONFIG_LOCKDEP))
+		might_alloc(flags);
+	block = alloc_fast(step, &class_id);
+	if (unlikely(!block))
+		return alloc_slow(class_id, size, flags, _RET_IP_);
+	if (unlikely(want_init_on_alloc(flags)))
+		return block_clear(block);
+	return block;
+}
+EXPORT_SYMBOL_GPL(hkm_kmalloc);
+
+/**
+ * hkm_kmalloc_node() - allocate memory on a NUMA node
+ * @size: bytes wanted
+ * @flags: gfp flags, with kmalloc()'s meaning
+ * @node: node to prefer, or NUMA_NO_NODE
+ *
+ * Context: As hkm_kmalloc().
+ * Return: As hkm_kmalloc(). A @node other than the only one there is, or
+ * NUMA_NO_NODE, is left to kmalloc_node().
+ */
+void *hkm_kmalloc_node(size_t size, gfp_t flags, int node)
+{
+	if (node == NUMA_NO_NODE || num_online_nodes() == 1)
+		return hkm_kmalloc(size, flags);
+	if (in_nmi())
+		return NULL;
+	return kmalloc_node(size, flags, node);
+}
+EXPORT_SYMBOL_GPL(hkm_kmalloc_node);
+
+/**
+ * hkm_kmalloc_nolock() - allocate memory that is already stocked
+ * @size: bytes wanted, above 1.5 KiB and up to 52 KiB
+ * @flags: only __GFP_ZERO matters
+ *
+ * For callers that may not enter the page allocator, whatever it holds.
+ *
+ * Context: Any, NMI included. Never sleeps, takes no lock.
+ * Return: the memory; NULL if nothing is stocked or @size is not the pool's.
+ */
+void *hkm_kmalloc_nolock(size_t size, gfp_t flags)
+{
+	size_t step = hkm_size_step(size);
+	unsigned int class_id;
+	bool zeroed = false;
+	void *block;
+
+	if (step >= HKM_NR_STEPS || (flags & HKM_GFP_KERNEL_ONLY))
+		return NULL;
+	block = alloc_fast(step, &class_id);
+	if (!block) {
+		block = hkm_alloc_stocked(class_id, site_home(_RET_IP_), &zeroed);
+		if (!block)
+			return NULL;
+		hkm_block_unmark(block);
+	}
+	if (want_init_on_alloc(flags) && !zeroed)
+		block_clear(block);
+	return block;
+}
+EXPORT_SYMBOL_GPL(hkm_kmalloc_nolock);
+
+/* An address that is not the pool's: kmalloc's, nobody's, or nothing. */
+static noinline void free_foreign(const void *p, unsigned long site)
+{
+	struct page *page;
+
+	if (ZERO_OR_NULL_PTR(p))
+		return;
+	if (virt_addr_valid(p) && !in_nmi()) {
+		page = virt_to_head_page(p);
+		if (PageSlab(page) || (hkm_page_is_large_kmalloc(page) &&
+				       page_address(page) == p)) {
+			kfree(p);
+			return;
+		}
+	}
+	hkm_report(HKM_FOREIGN_FREE, p, site);
+}
+
+/* Not a live block of the pool. Ends the caller's preempt_disable(). */
+static noinline void free_odd(const struct hkm_chunk *chunk, const void *p,
+			      unsigned long site)
+{
+	unsigned int index;
+
+	if (chunk != &hkm_no_chunk) {
+		hkm_count(chunk->class_id, HKM_rejects);
+		hkm_report(hkm_chunk_block_index(chunk, p, &index) ?
+			   HKM_DOUBLE_FREE : HKM_INTERIOR_FREE, p, site);
+	}
+	preempt_enable();
+	if (chunk == &hkm_no_chunk)
+		free_foreign(p, site);
+}
+
+/* The ring is full or in use. Ends the caller's preempt_disable(). */
+static noinline void free_slow(struct hkm_chunk *chunk, void *block)
+{
+	struct hkm_cpu *cpu = this_cpu_ptr(hkm_cpus);
+
+	if (want_init_on_free())
+		memset(block, 0, hkm_classes[chunk->class_id].size_bytes);
+	hkm_block_mark(block);
+	if (hkm_cpu_enter(cpu)) {
+		hkm_cpu_free(cpu, chunk->class_id, block);
+		hkm_cpu_leave(cpu);
+	} else {
+		hkm_remote_push(chunk->class_id, block);
+	}
+	preempt_enable();
+}
+
+/**
+ * hkm_kfree() - free memory
+ * @p: what one of the allocation functions, or kmalloc(), returned; or NULL
+ *
+ * A pointer that starts no block of the pool, or a block that is free already,
+ * is reported and otherwise ignored.
+ *
+ * Context: Any; in NMI context not for memory that came from kmalloc().
+ */
+void hkm_kfree(const void *p)
+{
+	struct hkm_chunk *chunk;
+	struct hkm_ring *ring;
+	struct hkm_cpu *cpu;
+	u32 nr;
+
+	preempt_disable();
+	chunk = hkm_chunk_lookup_raw(p);
+	if (unlikely(!hkm_chunk_block_start(chunk, p) || hkm_block_is_marked(p)))
+		return free_odd(chunk, p, _RET_IP_);
+	if (want_init_on_free())
+		return free_slow(chunk, (void *)p);
+	hkm_block_mark((void *)p);
+
+	cpu = this_cpu_ptr(hkm_cpus);
+	if (unlikely(!hkm_cpu_enter(cpu)))
+		return free_slow(chunk, (void *)p);
+	ring = hkm_cpu_ring(cpu, chunk->class_id);
+	nr = ring->nr;
+	if (unlikely(nr >= ring->limit)) {
+		hkm_cpu_leave(cpu);
+		return free_slow(chunk, (void *)p);
+	}
+	ring->slot[nr] = (void *)p;
+	ring->nr = nr + 1;
+	hkm_cpu_leave(cpu);
+	preempt_enable();
+}
+EXPORT_SYMBOL_GPL(hkm_kfree);
+
+/**
+ * hkm_owns() - tell whether an address lies in the pool
+ * @p: any address
+ *
+ * Context: Any.
+ * Return: true for memory that the pool gave out or could give out; false for
+ * memory that was passed on to kmalloc(), and for any other address.
+ */
+bool hkm_owns(const void *p)
+{
+	bool owns;
+
+	preempt_disable();
+	owns = hkm_chunk_lookup(p);
+	preempt_enable();
+	return owns;
+}
+EXPORT_SYMBOL_GPL(hkm_owns);
+
+/**
+ * hkm_ksize() - usable size of an allocation
+ * @p: what an allocation function returned, or NULL
+ *
+ * Context: Any.
+ * Return: bytes that may be used, at least those asked for; 0 for NULL,
+ * ZERO_SIZE_PTR, and an address that starts no block of the pool.
+ */
+size_t hkm_ksize(const void *p)
+{
+	struct hkm_chunk *chunk;
+	unsigned int index;
+	size_t size = 0;
+
+	preempt_disable();
+	chunk = hkm_chunk_lookup(p);
+	if (chunk && hkm_chunk_block_index(chunk, p, &index))
+		size = hkm_classes[chunk->class_id].size_bytes;
+	preempt_enable();
+	return chunk ? size : ksize(p);
+}
+EXPORT_SYMBOL_GPL(hkm_ksize);
+
+/**
+ * hkm_krealloc() - change the size of an allocation
+ * @p: what an allocation function returned, or NULL
+ * @new_size: bytes wanted; 0 frees @p
+ * @flags: gfp flags as for hkm_kmalloc()
+ *
+ * The contents are kept up to the smaller of both sizes. With __GFP_ZERO the
+ * rest is zero, provided that every earlier call for @p had it too.
+ *
+ * Context: As hkm_kmalloc().
+ * Return: the memory, which may have moved; NULL on failure, and then @p is
+ * still valid; ZERO_SIZE_PTR for @new_size 0.
+ */
+void *hkm_krealloc(const void *p, size_t new_size, gfp_t flags)
+{
+	size_t old_size;
+	void *fresh;
+
+	if (ZERO_OR_NULL_PTR(p))
+		return hkm_kmalloc(new_size, flags);
+	if (!new_size) {
+		hkm_kfree(p);
+		return ZERO_SIZE_PTR;
+	}
+	old_size = hkm_ksize(p);
+	if (!hkm_owns(p) &&
+	    (new_size <= old_size || hkm_size_step(new_size) >= HKM_NR_STEPS))
+		return krealloc(p, new_size, flags);
+	if (new_size <= old_size)
+		return (void *)p;
+
+	fresh = hkm_kmalloc(new_size, flags);
+	if (fresh) {
+		memcpy(fresh, p, old_size);
+		hkm_kfree(p);
+	}
+	return fresh;
+}
+EXPORT_SYMBOL_GPL(hkm_krealloc);
+
+/**
+ * hkm_kfree_sensitive() - clear memory, then free it
+ * @p: what an allocation function returned, or NULL
+ *
+ * Context: As hkm_kfree().
+ */
+void hkm_kfree_sensitive(const void *p)
+{
+	size_t size;
+
+	if (ZERO_OR_NULL_PTR(p))
+		return;
+	if (!hkm_owns(p)) {
+		kfree_sensitive(p);
+		return;
+	}
+	size = hkm_ksize(p);
+	if (size && !hkm_block_is_marked(p))
+		memzero_explicit((void *)p, size);
+	hkm_kfree(p);
+}
+EXPORT_SYMBOL_GPL(hkm_kfree_sensitive);

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Chunks: spans of pages cut into blocks, their descriptors, and the map that
+ * finds the descriptor of any address.
+ */
+#ifndef _HKM_CHUNK_H
+#define _HKM_CHUNK_H
+
+#include <linux/mm.h>
+#include <linux/rcupdate.h>
+#include <linux/types.h>
+
+#include "size_class.h"
+
+/**
+ * struct hkm_slot - link words of one block while it is in the shared tier
+ * @link: next block of the same batch or remote stack; HKM_LINK_NONE while the
+ *	block is not in the shared tier, HKM_LINK_END for the last of a chain.
+ *	Claimed by cmpxchg from HKM_LINK_NONE; then owned by the claimer.
+ * @next: first block of the next batch (compressed), in a batch's first block
+ *
+ * The words live here and not in the block: a caller that writes to a block
+ * after freeing it can then never damage a list, and a popper that reads the
+ * link of a block which somebody else has just taken reads no caller's data.
+ */
+struct hkm_slot {
+	void *link;
+	u64 next;
+};
+
+#define HKM_LINK_NONE	((void *)0)
+#define HKM_LINK_END	((void *)1)
+
+/**
+ * struct hkm_chunk - descriptor of one span of 1, 2 or 4 chunks
+ * @base: first block; the span's first byte
+ * @magic: copy of the class's, beside @base for the free path
+ * @class_id: size class
+ * @home: shard of the call site that the span was allocated for
+ * @span_order: log2 of its chunks
+ * @nr_blocks: blocks in the span
+ * @nr_free: unload only: blocks found in the pool's hands
+ * @rcu: descriptors and pages outlive a grace period: poppers may look
+ * @slot: one per block
+ *
+ * Constant from hkm_chunk_create() on, but for @slot and @nr_free.
+ */
+struct hkm_chunk {
+	void *base;
+	u64 magic;
+	u8 class_id;
+	u8 home;
+	u8 span_order;
+	u16 nr_blocks;
+	u16 nr_free;
+	struct rcu_head rcu;
+	struct hkm_slot slot[];
+};
+
+#define HKM_LEAF_SHIFT		9	/* one page of entries: 32 MiB */
+#define HKM_LEAF_ENTRIES	(1UL << HKM_LEAF_SHIFT)
+
+struct hkm_map_leaf {
+	struct hkm_chunk *chunk[HKM_LEAF_ENTRIES];
+};
+
+/**
+ * struct hkm_map - top of the chunk map
+ * @nr: leaves it has room for
+ * @leaf: never NULL: ranges without chunks share one empty leaf, as entries
+ *	without one share hkm_no_chunk
+ */
+struct hkm_map {
+	unsigned long nr;
+	struct hkm_map_leaf *leaf[];
+};
+
+extern struct hkm_map __rcu *hkm_map;
+/* Stands for "not the pool's". Its magic of 0 lets no address be a block. */
+extern struct hkm_chunk hkm_no_chunk;
+
+/**
+ * hkm_chunk_lookup() - find the chunk that holds an address
+ * @p: any address whatsoever; nothing near it is read
+ *
+ * Context: Any, with preemption off.
+ * Return: the descriptor, or &hkm_no_chunk for an address not of the pool.
+ */
+static __always_inline struct hkm_chunk *hkm_chunk_lookup_raw(const void *p)
+{
+	unsigned long off = (unsigned long)p - PAGE_OFFSET;
+	const struct hkm_map *map = rcu_dereference_sched(hkm_map);
+	unsigned long top = off >> (HKM_CHUNK_SHIFT + HKM_LEAF_SHIFT);
+	const struct hkm_map_leaf *leaf;
+
+	if (unlikely(top >= map->nr))
+		return &hkm_no_chunk;
+	/* Pairs with the cmpxchg_release() in map_leaf_get(). */
+	leaf = READ_ONCE(map->leaf[top]);
+	/* Pairs with the smp_store_release() in map_set(). */
+	return READ_ONCE(leaf->chunk[(off >> HKM_CHUNK_SHIFT) &
+				     (HKM_LEAF_ENTRIES - 1)]);
+}
+
+/* The same, with NULL for an address that is not the pool's. */
+static inline struct hkm_chunk *hkm_chunk_lookup(const void *p)
+{
+	struct hkm_chunk *chunk = hkm_chunk_lookup_raw(p);
+
+	return chunk == &hkm_no_chunk ? NULL : chunk;
+}
+
+/* Whether @p is where a block of @chunk starts, or the rest behind the last. */
+static __always_inline bool hkm_chunk_block_start(const struct hkm_chunk *chunk,
+						  const void *p)
+{
+	u32 offset = p - chunk->base;
+
+	return offset * chunk->magic < chunk->magic;
+}
+
+/* The block that starts at @p; false if none does. */
+static inline bool hkm_chunk_block_index(const struct hkm_chunk *chunk,
+					 const void *p, unsigned int *index)
+{
+	return hkm_block_index(p - chunk->base, chunk->magic, index) &&
+	       *index < chunk->nr_blocks;
+}
+
+int hkm_chunk_map_init(void);
+void hkm_chunk_map_exit(void);
+
+struct hkm_chunk *hkm_chunk_create(unsigned int class_id, unsigned int home,
+				   gfp_t gfp);
+void hkm_chunk_release(struct hkm_chunk *chunk);
+void hkm_chunk_for_each(void (*fn)(struct hkm_chunk *chunk, void *arg),
+			void *arg);
+long hkm_chunk_count(unsigned int class_id);
+
+#if IS_ENABLED(CONFIG_KUNIT)
+extern int hkm_test_pages_left;
+#endif
+
+#endif /* _HKM_CHUNK_H */

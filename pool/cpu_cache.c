@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Front end: per CPU and class a ring of free blocks and two active pages.
+ *
+ * Everything in struct hkm_cpu but the slow counters belongs to its CPU and is
+ * touched only inside a busy section (hkm_cpu_enter()): preemption is off, so no
+ * other task gets in, and an interrupt or NMI that finds the flag set goes to
+ * the shared tier instead. No lock, no atomic operation, no masked interrupts.
+ *
+ * What a CPU holds is bounded in bytes. Every ring slot that may be filled and
+ * every active page installed is granted out of one budget per CPU. Rings start
+ * small and double each time they run full or empty, as long as there is room;
+ * room is taken from classes that were idle since the hand last passed them (a
+ * clock, as for page replacement). So a CPU's whole budget serves the classes
+ * that it uses now, and busy classes do not rob each other.
+ */
+#include <linux/mm.h>
+#include <linux/string.h>
+
+#include "chunk.h"
+#include "cpu_cache.h"
+#include "freelist.h"
+#include "harden.h"
+#include "../include/hkm_compat.h"
+#include "../learner/policy.h"
+
+#define HKM_RING_MIN	2U
+#define HKM_BATCH_MAX	(HKM_RING_SLOTS / 2)
+
+/* Set at init. */
+struct hkm_cpu __percpu *hkm_cpus;
+EXPORT_SYMBOL_IF_KUNIT(hkm_cpus);
+
+/* Moves the @nr blocks longest in the ring to the shared tier. */
+static void ring_flush(struct hkm_ring *ring, unsigned int class_id,
+		       unsigned int nr)
+{
+	unsigned int done, part;
+
+	for (done = 0; done < nr; done += part) {
+		part = min_t(unsigned int, nr - done, HKM_BATCH_MAX);
+		hkm_freelist_push(class_id, &ring->slot[done], part);
+	}
+	ring->nr -= nr;
+	ring->flushed += nr;
+	memmove(ring->slot, ring->slot + nr, ring->nr * sizeof(*ring->slot));
+}
+
+/* Grows with every use of a ring but a free that found room. */
+static u64 ring_uses(const struct hkm_ring *ring)
+{
+	return ring->hits + ring->hits_active + ring->stocked + ring->flushed;
+}
+
+static void run_retire(struct hkm_cpu *cpu, struct hkm_run *run)
+{
+	cpu->parked_bytes -= run->span_bytes;
+	run->end = NULL;
+}
+
+/* Moves what is left of an active page to the shared tier. */
+static void run_flush(struct hkm_cpu *cpu, struct hkm_run *run,
+		      unsigned int class_id)
+{
+	u32 size = hkm_classes[class_id].size_bytes;
+	void *blocks[HKM_BATCH_MAX];
+	unsigned int nr;
+
+	while (run->next < run->end) {
+		for (nr = 0; nr < HKM_BATCH_MAX && run->next < run->end; nr++) {
+			hkm_block_mark(run->next);
+			blocks[nr] = run->next;
+			run->next += size;
+		}
+		hkm_freelist_push(class_id, blocks, nr);
+	}
+	run_retire(cpu, run);
+}
+
+/* Takes back everything granted to an idle class but its smallest ring. */
+static void idle_class_shrink(struct hkm_cpu *cpu, unsigned int class_id)
+{
+	struct hkm_ring *ring = &cpu->ring[class_id];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(ring->run); i++)
+		if (ring->run[i].end)
+			run_flush(cpu, &ring->run[i], class_id);
+	if (ring->limit <= HKM_RING_MIN)
+		return;
+	if (ring->nr > HKM_RING_MIN)
+		ring_flush(ring, class_id, ring->nr - HKM_RING_MIN);
+	cpu->parked_bytes -= (ring->limit - HKM_RING_MIN) *
+			     hkm_classes[class_id].size_bytes;
+	ring->limit = HKM_RING_MIN;
+}
+
+/*
+ * Grants @bytes to @class_id, if need be by one turn of the hand.
+ * False: no room, and every other class is in use.
+ */
+static bool budget_grant(struct hkm_cpu *cpu, unsigned int class_id, u32 bytes)
+{
+	u32 budget = rcu_dereference_sched(hkm_policy)->cpu_budget_bytes;
+	unsigned int turn;
+
+	for (turn = 0; turn < HKM_NR_CLASSES &&
+	     cpu->parked_bytes + bytes > budget; turn++) {
+		struct hkm_ring *ring = &cpu->ring[cpu->hand];
+		u64 uses = ring_uses(ring);
+
+		if (cpu->hand != class_id && uses == ring->seen)
+			idle_class_shrink(cpu, cpu->hand);
+		ring->seen = uses;
+		cpu->hand = (cpu->hand + 1) % HKM_NR_CLASSES;
+	}
+	if (cpu->parked_bytes + bytes > budget)
+		return false;
+	cpu->parked_bytes += bytes;
+	return true;
+}
+
+/* A ring ran full or empty: doubles its limit if the budget allows. */
+static bool ring_grow(struct hkm_cpu *cpu, unsigned int class_id)
+{
+	struct hkm_ring *ring = &cpu->ring[class_id];
+	u32 more = min_t(u32, ring->limit, HKM_RING_SLOTS - ring->limit);
+
+	if (!more ||
+	    !budget_grant(cpu, class_id, more * hkm_classes[class_id].size_bytes))
+		return false;
+	ring->limit += more;
+	return true;
+}
+
+/* First block of an active page, or NULL. */
+static void *run_pop(struct hkm_cpu *cpu, struct hkm_ring *ring, u32 size,
+		     bool *zeroed)
+{
+	struct hkm_run *run = &ring->run[ring->run[0].end ? 0 : 1];
+	void *block = run->next;
+
+	if (!run->end)
+		return NULL;
+	*zeroed = run->zeroed;
+	run->next += size;
+	if (run->next == run->end)
+		run_retire(cpu, run);
+	ring->hits_active++;
+	return block;
+}
+
+/**
+ * hkm_cpu_alloc() - serve a request that found its ring empty
+ * @cpu: this CPU's front end, in a busy section
+ * @class_id: class of the request
+ * @home: shard of its call site
+ * @zeroed: set if the block is known to be clear
+ *
+ * Looks in the active pages, then restocks the ring from the shared tier.
+ *
+ * Return: a block, or NULL if none is left in either.
+ */
+void *hkm_cpu_alloc(struct hkm_cpu *cpu, unsigned int class_id,
+		    unsigned int home, bool *zeroed)
+{
+	struct hkm_ring *ring = &cpu->ring[class_id];
+	unsigned int want, nr;
+	void *block;
+
+	block = run_pop(cpu, ring, hkm_classes[class_id].size_bytes, zeroed);
+	if (block)
+		return block;
+
+	hkm_count(class_id, HKM_misses);
+	ring_grow(cpu, class_id);
+	want = ring->limit / 2;
+	nr = hkm_freelist_pop(class_id, home, ring->slot, want);
+	if (!nr)
+		nr = hkm_remote_drain(class_id, home, ring->slot, want);
+	if (!nr)
+		return NULL;
+	hkm_count(class_id, HKM_slow_allocs);
+	ring->nr = nr - 1;
+	ring->stocked += nr - 1;
+	return ring->slot[ring->nr];
+}
+EXPORT_SYMBOL_IF_KUNIT(hkm_cpu_alloc);
+
+/**
+ * hkm_cpu_free() - put a freed block in its ring
+ * @cpu: this CPU's front end, in a busy section
+ * @class_id: class of the block
+ * @block: the block, marked free
+ *
+ * Makes a full ring larger, or else moves the older half of it, as one batch,
+ * to the shared tier.
+ */
+void hkm_cpu_free(struct hkm_cpu *cpu, unsigned int class_id, void *block)
+{
+	struct hkm_ring *ring = &cpu->ring[class_id];
+
+	if (ring->nr >= ring->limit && !ring_grow(cpu, class_id))
+		ring_flush(ring, class_id, ring->limit / 2);
+	ring->slot[ring->nr++] = block;
+}
+EXPORT_SYMBOL_IF_KUNIT(hkm_cpu_free);
+
+/**
+ * hkm_cpu_install() - make the rest of a span an active page
+ * @cpu: this CPU's front end, in a busy section
+ * @class_id: class of the span
+ * @run: its blocks
+ *
+ * Return: false if A and B are taken or the budget has no room.
+ */
+bool hkm_cpu_install(struct hkm_cpu *cpu, unsigned int class_id,
+		     const struct hkm_run *run)
+{
+	struct hkm_ring *ring = &cpu->ring[class_id];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(ring->run); i++) {
+		if (ring->run[i].end)
+			continue;
+		if (!budget_grant(cpu, class_id, run->span_bytes))
+			return false;
+		ring->run[i] = *run;
+		return true;
+	}
+	return false;
+}
+EXPORT_SYMBOL_IF_KUNIT(hkm_cpu_install);
+
+/**
+ * hkm_cpu_park() - put a free block in its ring
+ * @cpu: this CPU's front end, in a busy section
+ * @class_id: class of the block
+ * @block: the block, marked free
+ *
+ * Return: false if the ring is full.
+ */
+bool hkm_cpu_park(struct hkm_cpu *cpu, unsigned int class_id, void *block)
+{
+	struct hkm_ring *ring = &cpu->ring[class_id];
+
+	if (ring->nr >= ring->limit)
+		return false;
+	ring->slot[ring->nr++] = block;
+	ring->stocked++;
+	return true;
+}
+EXPORT_SYMBOL_IF_KUNIT(hkm_cpu_park);
+
+int __init hkm_cpu_init(void)
+{
+	unsigned int id;
+	int i;
+
+	hkm_cpus = alloc_percpu(struct hkm_cpu);
+	if (!hkm_cpus)
+		return -ENOMEM;
+	for_each_possible_cpu(i) {
+		struct hkm_cpu *cpu = per_cpu_ptr(hkm_cpus, i);
+
+		for (id = 0; id < HKM_NR_CLASSES; id++) {
+			cpu->ring[id].limit = HKM_RING_MIN;
+			cpu->parked_bytes += HKM_RING_MIN *
+					     hkm_classes[id].size_bytes;
+		}
+	}
+	return 0;
+}
+
+/**
+ * hkm_cpu_drain() - move all that a CPU holds to the shared tier
+ * @cpu: its front end
+ *
+ * Context: Unload only, when nobody else uses the pool; preemption off.
+ */
+void hkm_cpu_drain(struct hkm_cpu *cpu)
+{
+	unsigned int id;
+
+	for (id = 0; id < HKM_NR_CLASSES; id++) {
+		idle_class_shrink(cpu, id);
+		if (cpu->ring[id].nr)
+			ring_flush(&cpu->ring[id], id, cpu->ring[id].nr);
+	}
+}
+
+void hkm_cpu_exit(void)
+{
+	free_percpu(hkm_cpus);
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Front end: what each CPU holds for itself.
+ */
+#ifndef _HKM_CPU_CACHE_H
+#define _HKM_CPU_CACHE_H
+
+#include <linux/cache.h>
+#include <linux/percpu.h>
+#include <linux/types.h>
+
+#include "size_class.h"
+#include "stats.h"
+
+#define HKM_RING_SLOTS	32
+
+/**
+ * struct hkm_run - active page: blocks of a span never handed out so far
+ * @next: first of them
+ * @end: just past the last; NULL if there is no active page
+ * @span_bytes: room it counts for in the CPU's budget
+ * @zeroed: the page allocator cleared the blocks
+ */
+struct hkm_run {
+	void *next;
+	void *end;
+	u32 span_bytes;
+	bool zeroed;
+};
+
+/**
+ * struct hkm_ring - front end of one class on one CPU
+ * @nr: blocks in @slot
+ * @limit: most blocks that @slot may hold now
+ * @hits: requests served from @slot
+ * @hits_active: requests served from @run
+ * @stocked: blocks that came into @slot other than by a free
+ * @flushed: blocks that left @slot other than by a request
+ * @seen: ring_uses() when the budget's hand last passed
+ * @run: active pages A and B
+ * @slot: LIFO stack of free blocks
+ *
+ * Owned by its CPU, inside a busy section. The blocks freed into @slot follow
+ * from the other counts (hkm_ring_frees()), so that a free counts nothing. The
+ * size is a power of two: a shift finds the ring of a class.
+ */
+struct hkm_ring {
+	u32 nr;
+	u32 limit;
+	u64 hits;
+	u64 hits_active;
+	u64 stocked;
+	u64 flushed;
+	u64 seen;
+	struct hkm_run run[2];
+	void *slot[HKM_RING_SLOTS];
+} __aligned(512);
+
+/**
+ * struct hkm_cpu - one CPU's front end
+ * @busy: a context of this CPU is inside a busy section
+ * @hand: class that the search for idle room looks at next
+ * @parked_bytes: granted to rings and active pages; at most the policy's budget
+ * @ring: per class
+ * @slow: HKM_SLOW_COUNTERS, by this_cpu_inc() from any context
+ */
+struct hkm_cpu {
+	bool busy;
+	u8 hand;
+	u32 parked_bytes;
+	struct hkm_ring ring[HKM_NR_CLASSES];
+	u64 slow[HKM_NR_CLASSES][HKM_NR_COUNTERS];
+};
+
+extern struct hkm_cpu __percpu *hkm_cpus;
+
+/* Blocks freed into a ring: what left it, and what is in it, less the rest. */
+static inline u64 hkm_ring_frees(const struct hkm_ring *ring)
+{
+	return READ_ONCE(ring->hits) + READ_ONCE(ring->flushed) +
+	       READ_ONCE(ring->nr) - READ_ONCE(ring->stocked);
+}
+
+/**
+ * hkm_cpu_enter() - begin a busy section
+ * @cpu: this CPU's front end
+ *
+ * Preemption must be off. On success the caller alone uses this CPU's rings
+ * and active pages until hkm_cpu_leave(); an interrupt that comes in between
+ * is refused here and takes the shared tier. A plain flag is enough: an
+ * interrupting context runs to its end, and so leaves the flag as it found it.
+ *
+ * Return: false if the section that was interrupted is busy.
+ */
+static __always_inline bool hkm_cpu_enter(struct hkm_cpu *cpu)
+{
+	/* A plain load: it races with nothing but interrupts, as said above. */
+	if (unlikely(data_race(cpu->busy)))
+		return false;
+	WRITE_ONCE(cpu->busy, true);
+	/* Same CPU: only the compiler could move the section above the flag. */
+	barrier();
+	return true;
+}
+
+/*
+ * The ring of a class. Hides from the compiler where the pointer comes from: it
+ * would compute the address of each slot from the front end's start, anew.
+ */
+static __always_inline struct hkm_ring *hkm_cpu_ring(struct hkm_cpu *cpu,
+						     unsigned int class_id)
+{
+	struct hkm_ring *ring = &cpu->ring[class_id];
+
+	OPTIMIZER_HIDE_VAR(ring);
+	return ring;
+}
+
+static __always_inline void hkm_cpu_leave(struct hkm_cpu *cpu)
+{
+	/* Pairs with the barrier() in hkm_cpu_enter(), on the same CPU. */
+	barrier();
+	WRITE_ONCE(cpu->busy, false);
+}
+
+int hkm_cpu_init(void);
+void hkm_cpu_exit(void);
+void hkm_cpu_drain(struct hkm_cpu *cpu);
+
+void *hkm_cpu_alloc(struct hkm_cpu *cpu, unsigned int class_id,
+		    unsigned int home, bool *zeroed);
+void hkm_cpu_free(struct hkm_cpu *cpu, unsigned int class_id, void *block);
+bool hkm_cpu_install(struct hkm_cpu *cpu, unsigned int class_id,
+		     const struct hkm_run *run);
+bool hkm_cpu_park(struct hkm_cpu *cpu, unsigned int class_id, void *block);
+
+#endif /* _HKM_CPU_CACHE_H */

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Callers' mistakes: the checks that are cheap enough to be always on, and
+ * their reports.
+ */
+#ifndef _HKM_HARDEN_H
+#define _HKM_HARDEN_H
+
+#include <linux/types.h>
+
+enum hkm_misuse {
+	HKM_DOUBLE_FREE,
+	HKM_INTERIOR_FREE,
+	HKM_FOREIGN_FREE,
+	HKM_STRAY_KFREE,
+	HKM_NR_MISUSES
+};
+
+extern unsigned long hkm_secret;
+
+/*
+ * A free block carries a key in its second word: a per-boot secret and the
+ * block's own address. It is written on free and cleared on allocation, so
+ * that finding it on free tells of a double free (the idea of glibc's tcache).
+ * Callers cannot guess it, and a copied block does not carry it along.
+ */
+static __always_inline unsigned long hkm_block_key(const void *block)
+{
+	return hkm_secret ^ (unsigned long)block;
+}
+
+static __always_inline bool hkm_block_is_marked(const void *block)
+{
+	return ((const unsigned long *)block)[1] == hkm_block_key(block);
+}
+
+static __always_inline void hkm_block_mark(void *block)
+{
+	((unsigned long *)block)[1] = hkm_block_key(block);
+}
+
+static __always_inline void hkm_block_unmark(void *block)
+{
+	((unsigned long *)block)[1] = 0;
+}
+
+void hkm_harden_init(void);
+void hkm_report(enum hkm_misuse what, const void *p, unsigned long site);
+
+#endif /* _HKM_HARDEN_H */

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Slow path of allocation: shared tier, then page allocator.
+ */
+#ifndef _HKM_REFILL_H
+#define _HKM_REFILL_H
+
+#include <linux/gfp.h>
+#include <linux/types.h>
+
+void *hkm_alloc_stocked(unsigned int class_id, unsigned int home, bool *zeroed);
+void *hkm_alloc_refill(unsigned int class_id, unsigned int home, gfp_t gfp,
+		       bool *zeroed);
+void hkm_pool_drain(void);
+
+#endif /* _HKM_REFILL_H */

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Size classes.
+ *
+ * The fixed sizes follow the requests that kmalloc() serves worst: above
+ * 8 KiB each call goes to the page allocator, and order 4 (33-64 KiB) is not
+ * even kept in its per-CPU lists. One class more takes its size from a module
+ * parameter, to fill the gap that costs a workload most.
+ */
+#include <linux/errno.h>
+#include <linux/minmax.h>
+
+#include "size_class.h"
+#include "../include/hkm_compat.h"
+
+struct hkm_class hkm_classes[HKM_NR_CLASSES] = {
+	[HKM_CLASS_2K]	 = { .name = "2k",   .size_bytes = SZ_2K },
+	[HKM_CLASS_4K]	 = { .name = "4k",   .size_bytes = SZ_4K },
+	[HKM_CLASS_8K]	 = { .name = "8k",   .size_bytes = SZ_8K },
+	[HKM_CLASS_16K]	 = { .name = "16k",  .size_bytes = SZ_16K },
+	[HKM_CLASS_32K]	 = { .name = "32k",  .size_bytes = SZ_32K },
+	[HKM_CLASS_52K]	 = { .name = "52k",  .size_bytes = HKM_MAX_BYTES },
+	[HKM_CLASS_DYN1] = { .name = "dyn1" },
+};
+EXPORT_SYMBOL_IF_KUNIT(hkm_classes);
+
+/* Bytes of @span_bytes that blocks of @size_bytes leave unused. */
+static unsigned long span_waste(unsigned long span_bytes, u32 size_bytes)
+{
+	return span_bytes % size_bytes;
+}
+
+/**
+ * hkm_class_set() - give a class its block size and lay its blocks out
+ * @cl: the class
+ * @size_bytes: block size, a multiple of the grain, 0 for a class not in use
+ *
+ * One chunk makes a span where its blocks leave at most 1/8 of it unused; else
+ * the smallest span of up to four chunks that leaves the smallest share.
+ */
+void hkm_class_set(struct hkm_class *cl, u32 size_bytes)
+{
+	unsigned long best = span_waste(HKM_CHUNK_BYTES, size_bytes ?: 1);
+	unsigned int order;
+
+	cl->size_bytes = size_bytes;
+	cl->span_order = 0;
+	if (!size_bytes)
+		return;
+
+	if (best > HKM_CHUNK_BYTES / 8) {
+		for (order = 1; HKM_SPAN_MAX_CHUNKS >> order; order++) {
+			unsigned long waste = span_waste(HKM_CHUNK_BYTES << order,
+							 size_bytes);
+
+			/* Shares of different spans: compare crosswise. */
+			if (waste < best << (order - cl->span_order)) {
+				best = waste;
+				cl->span_order = order;
+			}
+		}
+	}
+	cl->nr_blocks = hkm_span_bytes(cl) / size_bytes;
+	cl->magic = ~0ULL / size_bytes + 1;
+}
+EXPORT_SYMBOL_IF_KUNIT(hkm_class_set);
+
+/**
+ * hkm_class_table_build() - smallest class for each step of sizes
+ * @table: filled with class numbers, see hkm_size_step()
+ */
+void hkm_class_table_build(u8 table[HKM_NR_STEPS])
+{
+	unsigned int step, id;
+
+	for (step = 0; step < HKM_NR_STEPS; step++) {
+		u32 need = HKM_MIN_BYTES - 1 + (step + 1) * HKM_GRAIN_BYTES;
+
+		table[step] = HKM_CLASS_52K;
+		for (id = 0; id < HKM_NR_CLASSES; id++) {
+			u32 have = hkm_classes[id].size_bytes;
+
+			if (have >= need &&
+			    have < hkm_classes[table[step]].size_bytes)
+				table[step] = id;
+		}
+	}
+}
+EXPORT_SYMBOL_IF_KUNIT(hkm_class_table_build);
+
+/**
+ * hkm_size_classes_init() - lay out all classes
+ * @dyn1_bytes: size of class dyn1, 0 for none
+ *
+ * Return: 0, or -EINVAL where @dyn1_bytes is no multiple of the grain, out of
+ * range, or another class's size.
+ */
+int hkm_size_classes_init(unsigned int dyn1_bytes)
+{
+	unsigned int id;
+
+	if (dyn1_bytes && (dyn1_bytes % HKM_GRAIN_BYTES ||
+			   dyn1_bytes < HKM_MIN_BYTES ||
+			   dyn1_bytes > HKM_MAX_BYTES))
+		return -EINVAL;
+	for (id = 0; id < HKM_CLASS_DYN1; id++)
+		if (hkm_classes[id].size_bytes == dyn1_bytes)
+			return -EINVAL;
+
+	for (id = 0; id < HKM_CLASS_DYN1; id++)
+		hkm_class_set(&hkm_classes[id], hkm_classes[id].size_bytes);
+	hkm_class_set(&hkm_classes[HKM_CLASS_DYN1], dyn1_bytes);
+	return 0;
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Size classes: which sizes the pool serves and how their blocks lie in
+ * chunks. Pure arithmetic; nothing here allocates.
+ */
+#ifndef _HKM_SIZE_CLASS_H
+#define _HKM_SIZE_CLASS_H
+
+#include <linux/mm.h>
+#include <linux/sizes.h>
+#include <linux/types.h>
+
+#define HKM_CHUNK_SHIFT		16
+#define HKM_CHUNK_BYTES		(1UL << HKM_CHUNK_SHIFT)
+#define HKM_CHUNK_ORDER		(HKM_CHUNK_SHIFT - PAGE_SHIFT)
+#define HKM_SPAN_MAX_CHUNKS	4
+
+/* Block sizes and so block addresses are multiples of this. */
+#define HKM_GRAIN_SHIFT		9
+#define HKM_GRAIN_BYTES		(1U << HKM_GRAIN_SHIFT)
+
+/* Requests served: HKM_MIN_BYTES .. HKM_MAX_BYTES, in steps of one grain. */
+#define HKM_MIN_BYTES		(SZ_2K - HKM_GRAIN_BYTES + 1)
+#define HKM_MAX_BYTES		(52 * SZ_1K)
+#define HKM_NR_STEPS		((HKM_MAX_BYTES - HKM_MIN_BYTES) / HKM_GRAIN_BYTES + 1)
+
+enum hkm_class_id {
+	HKM_CLASS_2K,
+	HKM_CLASS_4K,
+	HKM_CLASS_8K,
+	HKM_CLASS_16K,
+	HKM_CLASS_32K,
+	HKM_CLASS_52K,
+	HKM_CLASS_DYN1,		/* size from the dyn1_bytes parameter */
+	HKM_NR_CLASSES
+};
+
+/* Most blocks that one span of any class holds. */
+#define HKM_MAX_BLOCKS		(HKM_CHUNK_BYTES / SZ_2K)
+
+/**
+ * struct hkm_class - geometry of one size class; constant once the module runs
+ * @name: directory name in sysfs
+ * @size_bytes: bytes of one block; a multiple of the grain; 0 if not in use
+ * @nr_blocks: blocks in one span
+ * @span_order: a span is 1 << span_order chunks in one page block
+ * @magic: ceil(2^64 / size_bytes), for hkm_block_index()
+ */
+struct hkm_class {
+	const char *name;
+	u32 size_bytes;
+	u16 nr_blocks;
+	u8 span_order;
+	u64 magic;
+};
+
+extern struct hkm_class hkm_classes[HKM_NR_CLASSES];
+
+static inline unsigned long hkm_span_bytes(const struct hkm_class *cl)
+{
+	return HKM_CHUNK_BYTES << cl->span_order;
+}
+
+/*
+ * Position of a size in a class table. One unsigned compare with HKM_NR_STEPS
+ * then refuses sizes that are too small, too large, and zero.
+ */
+static inline size_t hkm_size_step(size_t size)
+{
+	return (size - HKM_MIN_BYTES) >> HKM_GRAIN_SHIFT;
+}
+
+/*
+ * hkm_block_index() - index of the block that starts @offset bytes into a span
+ * @offset: bytes from the span's first block, below 2^32
+ * @magic: the class's
+ * @index: quotient, valid only when the function returns true
+ *
+ * Exact division by multiplication; the low half of the product tells whether
+ * there was a remainder (Lemire, Kaser, Kurz: "Faster remainder by direct
+ * computation", 2019).
+ *
+ * Return: true if @offset is a multiple of the block size.
+ */
+static inline bool hkm_block_index(u32 offset, u64 magic, unsigned int *index)
+{
+	unsigned __int128 product = (unsigned __int128)offset * magic;
+
+	*index = (u64)(product >> 64);
+	return (u64)product < magic;
+}
+
+int hkm_size_classes_init(unsigned int dyn1_bytes);
+void hkm_class_set(struct hkm_class *cl, u32 size_bytes);
+void hkm_class_table_build(u8 table[HKM_NR_STEPS]);
+
+#endif /* _HKM_SIZE_CLASS_H */

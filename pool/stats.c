@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Counters.
+ */
+#include <linux/percpu.h>
+#include <linux/string.h>
+
+#include "cpu_cache.h"
+#include "stats.h"
+#include "../include/hkm_compat.h"
+
+/**
+ * hkm_count() - count one event off the hot path
+ * @class_id: class it belongs to
+ * @counter: which
+ *
+ * Context: Any.
+ */
+void hkm_count(unsigned int class_id, enum hkm_counter counter)
+{
+	this_cpu_inc(hkm_cpus->slow[class_id][counter]);
+}
+
+/**
+ * hkm_stats_read() - sum one class's counters over all CPUs
+ * @class_id: the class
+ * @sum: filled in
+ *
+ * Not a snapshot: CPUs go on counting meanwhile.
+ *
+ * Context: Any.
+ */
+void hkm_stats_read(unsigned int class_id, struct hkm_class_stats *sum)
+{
+	unsigned int c;
+	int i;
+
+	memset(sum, 0, sizeof(*sum));
+	for_each_possible_cpu(i) {
+		const struct hkm_cpu *cpu = per_cpu_ptr(hkm_cpus, i);
+		const struct hkm_ring *ring = &cpu->ring[class_id];
+
+		sum->hits_ring += READ_ONCE(ring->hits);
+		sum->hits_active += READ_ONCE(ring->hits_active);
+		sum->frees += hkm_ring_frees(ring);
+		for (c = 0; c < HKM_NR_COUNTERS; c++)
+			sum->slow[c] += READ_ONCE(cpu->slow[class_id][c]);
+	}
+	sum->frees += sum->slow[HKM_remote_frees];
+}
+EXPORT_SYMBOL_IF_KUNIT(hkm_stats_read);
+
+/**
+ * hkm_stats_live() - blocks that callers hold
+ * @sum: a class's counters
+ *
+ * Return: their number, exact while nobody allocates or frees.
+ */
+s64 hkm_stats_live(const struct hkm_class_stats *sum)
+{
+	return sum->hits_ring + sum->hits_active + sum->slow[HKM_slow_allocs] -
+	       sum->frees;
+}
+EXPORT_SYMBOL_IF_KUNIT(hkm_stats_live);

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Counters: kept per CPU and class, summed when read.
+ */
+#ifndef _HKM_STATS_H
+#define _HKM_STATS_H
+
+#include <linux/types.h>
+
+/*
+ * Counters off the hot path. Counted with this_cpu_inc(), so that contexts
+ * that interrupt each other on one CPU lose nothing. X(name, what it counts)
+ */
+#define HKM_SLOW_COUNTERS(X)						\
+	X(misses, "requests that ring and active pages did not serve")	\
+	X(freelist_pops, "batches taken from the shared freelist")	\
+	X(freelist_pushes, "batches put on the shared freelist")	\
+	X(cas_retries, "compare-exchanges of freelist heads repeated")	\
+	X(remote_frees, "blocks freed by way of a remote stack")	\
+	X(remote_drains, "remote stacks drained")			\
+	X(refills, "chunks taken from the page allocator")		\
+	X(fallbacks, "requests handed to the kernel allocator")		\
+	X(slow_allocs, "misses that the pool did serve in the end")	\
+	X(rejects, "frees refused because the caller erred")
+
+enum hkm_counter {
+#define X(name, what) HKM_##name,
+	HKM_SLOW_COUNTERS(X)
+#undef X
+	HKM_NR_COUNTERS
+};
+
+/**
+ * struct hkm_class_stats - counters of one class, summed over CPUs
+ * @hits_ring: requests served from a ring
+ * @hits_active: requests served from an active page
+ * @frees: blocks freed
+ * @slow: the counters of HKM_SLOW_COUNTERS
+ */
+struct hkm_class_stats {
+	u64 hits_ring;
+	u64 hits_active;
+	u64 frees;
+	u64 slow[HKM_NR_COUNTERS];
+};
+
+void hkm_count(unsigned int class_id, enum hkm_counter counter);
+void hkm_stats_read(unsigned int class_id, struct hkm_class_stats *sum);
+s64 hkm_stats_live(const struct hkm_class_stats *sum);
+
+#endif /* _HKM_STATS_H */

@@ -1,0 +1,67 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Proves that run passes what it should and, above all, fails what it should.
+#
+#   harness.sh [KERNEL]       default 6.1; about 14 boots of 2-5 s each
+set -euo pipefail
+run=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/run
+kernel=${1:-6.1}
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+count=0 failed=0
+
+# check NAME STATUS REGEX GUEST-COMMANDS [RUN-OPTION...]: run must exit with
+# STATUS and print a line that matches REGEX.
+check() {
+	local name=$1 want=$2 regex=$3 got=0
+
+	echo "$4" >"$tmp/guest.sh"
+	shift 4
+	"$run" --kernel "$kernel" --timeout 60 --log "$tmp/log" "$@" \
+		"$tmp/guest.sh" 'a b' c >"$tmp/out" 2>&1 || got=$?
+	count=$((count + 1))
+	if [ "$got" -eq "$want" ] && grep -Eq "$regex" "$tmp/out"; then
+		echo "ok $count $name"
+	else
+		failed=$((failed + 1))
+		echo "not ok $count $name"
+		echo "# status $got, want $want; no line '$regex' in:"
+		sed 's/^/# /' "$tmp/out"
+	fi
+}
+
+warn='echo "WARNING: CPU: 0 PID: 1 at x.c:1" >/dev/kmsg'
+echo 'not a kernel, nor a module' >"$tmp/junk.ko"
+
+echo "TAP version 13"
+check "a script that succeeds passes" 0 'pass guest.sh' 'true'
+check "arguments reach the script" 0 '^2:a b:c$' 'echo "$#:$1:$2"'
+check "output is whole to its last byte" 0 '^5000x$' 'seq 5000; printf 5000x'
+check "files reach the guest" 0 '^not a kernel' 'cat /files/f' --file "$tmp/junk.ko:f"
+check "an expected report and its trace pass" 0 'pass guest.sh' \
+	"$warn; echo Call Trace: >/dev/kmsg" --expect 'WARNING: .*x\.c:1'
+check "NMIs reach the guest" 0 'pass guest.sh.* [1-9][0-9]* NMIs' 'sleep 2' \
+	--nmi 100 --expect 'NMI received for unknown reason'
+check "icount runs" 0 'pass guest.sh' 'true' --icount
+
+check "a script that fails, fails" 1 'script exited with status 3' 'exit 3'
+check "a guest that just ends fails" 1 'without its end token' 'poweroff -f'
+check "a forged end token fails" 1 'without its end token' 'echo HKM-END 0 0; poweroff -f'
+check "a panic fails" 1 'console says: .*panic' 'echo c >/proc/sysrq-trigger; sleep 9'
+check "a kernel warning fails" 1 'console says: .*WARNING' "$warn"
+check "a warning beside the expected one fails" 1 'console says: .*BUG: other' \
+	"$warn; echo BUG: other >/dev/kmsg" --expect 'WARNING: .*x\.c:1'
+check "an expected line that is missing fails" 1 'never said: nowhere' 'true' --expect nowhere
+check "a silenced console fails" 1 'console was silenced' 'dmesg -n 1'
+check "a hang fails" 1 'time limit of 8 s' 'sleep 100' --timeout 8
+check "a broken module fails" 1 'module did not load' 'true' --module "$tmp/junk.ko"
+check "QEMU not starting fails" 1 'QEMU failed' 'true' --qemu '-object bogus'
+
+check "a missing module is named" 1 'no such module: /none.ko' 'true' --module /none.ko
+check "a missing file is named" 1 'no such file: /none' 'true' --file /none:f
+check "a missing kernel is named" 1 'no such kernel: /none' 'true' --kernel /none
+check "junk for a kernel is named" 1 'not a bzImage: ' 'true' --kernel "$tmp/junk.ko"
+check "a bad number is bad usage" 2 'smp needs a number' 'true' --smp none
+check "a bad option is bad usage" 2 'unknown option --none' 'true' --none 1
+echo "1..$count"
+exit $((failed > 0))
