@@ -6,6 +6,7 @@
 #ifndef _HKM_COMPAT_H
 #define _HKM_COMPAT_H
 
+#include <linux/hrtimer.h>
 #include <linux/memory.h>
 #include <linux/mm.h>
 #include <linux/version.h>
@@ -16,6 +17,17 @@
 #define HKM_IMPORT_KUNIT_NS MODULE_IMPORT_NS("EXPORTED_FOR_KUNIT_TESTING")
 #else
 #define HKM_IMPORT_KUNIT_NS MODULE_IMPORT_NS(EXPORTED_FOR_KUNIT_TESTING)
+#endif
+
+/* 6.13: hrtimer_setup() took the place of hrtimer_init(). */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+static inline void hrtimer_setup(struct hrtimer *timer,
+				 enum hrtimer_restart (*fn)(struct hrtimer *),
+				 clockid_t clock, enum hrtimer_mode mode)
+{
+	hrtimer_init(timer, clock, mode);
+	timer->function = fn;
+}
 #endif
 
 /* Flat memory models have no such limit; the widest direct map serves. */

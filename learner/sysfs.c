@@ -38,6 +38,7 @@ CLASS_ATTR(objects_live, "%lld", hkm_stats_live(&sum));
 CLASS_ATTR(hits_ring, "%llu", sum.hits_ring);
 CLASS_ATTR(hits_active, "%llu", sum.hits_active);
 CLASS_ATTR(frees, "%llu", sum.frees);
+CLASS_ATTR(misses, "%llu", sum.slow[HKM_slow_allocs] + sum.slow[HKM_unserved]);
 #define X(name, what) CLASS_ATTR(name, "%llu", sum.slow[HKM_##name]);
 HKM_SLOW_COUNTERS(X)
 #undef X
@@ -50,6 +51,7 @@ static struct attribute *class_attrs[] = {
 	&hits_ring_attr.attr,
 	&hits_active_attr.attr,
 	&frees_attr.attr,
+	&misses_attr.attr,
 #define X(name, what) &name##_attr.attr,
 	HKM_SLOW_COUNTERS(X)
 #undef X

@@ -42,63 +42,85 @@ static noinline void *alloc_kernel(size_t size, gfp_t flags)
 	return kmalloc(size, flags);
 }
 
-/* The ring had nothing, or belongs to the context that we interrupted. */
-static noinline void *alloc_slow(unsigned int class_id, size_t size,
-				 gfp_t flags, unsigned long site)
+/* Ends alloc_fast()'s section. NULL if neither CPU nor shared tier has stock. */
+static void *alloc_stocked(struct hkm_cpu *cpu, unsigned int class_id,
+			   unsigned int home, bool *zeroed)
+{
+	void *block = NULL;
+
+	if (likely(cpu)) {
+		block = hkm_cpu_alloc(cpu, class_id, home, zeroed);
+		hkm_cpu_leave(cpu);
+	} else if (hkm_freelist_pop(class_id, home, &block, 1) ||
+		   hkm_remote_drain(class_id, home, &block, 1)) {
+		hkm_count(class_id, HKM_slow_allocs);
+	}
+	preempt_enable();
+	return block;
+}
+
+/*
+ * The ring had nothing (@cpu is our front end), or belongs to the context that
+ * we interrupted (@cpu is NULL). Ends what alloc_fast() began.
+ */
+static noinline void *alloc_slow(size_t size, gfp_t flags,
+				 unsigned int class_id, unsigned long site,
+				 struct hkm_cpu *cpu)
 {
 	unsigned int home = site_home(site);
 	bool zeroed = false;
 	void *block;
 
-	might_alloc(flags);
-	block = hkm_alloc_stocked(class_id, home, &zeroed);
-	if (!block && !in_nmi())
-		block = hkm_alloc_refill(class_id, home, flags, &zeroed);
-	if (likely(block)) {
-		hkm_block_unmark(block);
-		if (want_init_on_alloc(flags) && !zeroed)
-			block_clear(block);
-		return block;
+	block = alloc_stocked(cpu, class_id, home, &zeroed);
+	if (unlikely(!block)) {
+		might_alloc(flags);
+		if (!in_nmi())
+			block = hkm_alloc_refill(class_id, home, flags, &zeroed);
 	}
-
-	hkm_count(class_id, HKM_fallbacks);
-	return alloc_kernel(size, flags);
+	if (unlikely(!block)) {
+		hkm_count(class_id, HKM_unserved);
+		hkm_count(class_id, HKM_fallbacks);
+		return alloc_kernel(size, flags);
+	}
+	hkm_block_unmark(block);
+	if (want_init_on_alloc(flags) && !zeroed)
+		block_clear(block);
+	return block;
 }
 
 /*
- * Serves from this CPU's ring: NULL if it is empty or in use.
+ * Serves from this CPU's ring. False if that is empty or in use: then preemption
+ * stays off, and the busy section open unless @cpu is set to NULL.
  *
  * This and hkm_kfree() are the hot paths: what leaves them does so by a call in
- * tail position, so that no register need be saved on the way through.
+ * tail position with the arguments where they are, so that no register need be
+ * saved or moved on the way through.
  */
-static __always_inline void *alloc_fast(size_t step, unsigned int *class_id)
+static __always_inline bool alloc_fast(size_t step, void **block,
+				       unsigned int *class_id,
+				       struct hkm_cpu **cpu)
 {
 	struct hkm_ring *ring;
-	struct hkm_cpu *cpu;
-	void *block;
-	u32 nr;
+	unsigned long nr;
 
 	preempt_disable();
 	*class_id = rcu_dereference_sched(hkm_policy)->class_of[step];
-	cpu = this_cpu_ptr(hkm_cpus);
-	if (unlikely(!hkm_cpu_enter(cpu)))
-		goto nothing;
-	ring = hkm_cpu_ring(cpu, *class_id);
-	nr = ring->nr;
-	if (unlikely(!nr)) {
-		hkm_cpu_leave(cpu);
-		goto nothing;
+	*cpu = this_cpu_ptr(hkm_cpus);
+	if (unlikely(!hkm_cpu_enter(*cpu))) {
+		*cpu = NULL;
+		return false;
 	}
-	block = ring->slot[--nr];
+	ring = hkm_cpu_ring(*cpu, *class_id);
+	nr = ring->nr;
+	if (unlikely(!nr))
+		return false;
+	*block = ring->slot[--nr];
 	ring->nr = nr;
 	ring->hits++;
-	hkm_cpu_leave(cpu);
+	hkm_cpu_leave(*cpu);
 	preempt_enable();
-	hkm_block_unmark(block);
-	return block;
-nothing:
-	preempt_enable();
-	return NULL;
+	hkm_block_unmark(*block);
+	return true;
 }
 
 /**
@@ -120,16 +142,16 @@ void *hkm_kmalloc(size_t size, gfp_t flags)
 {
 	size_t step = hkm_size_step(size);
 	unsigned int class_id;
+	struct hkm_cpu *cpu;
 	void *block;
 
 	if (unlikely(step >= HKM_NR_STEPS || (flags & HKM_GFP_KERNEL_ONLY)))
 		return alloc_kernel(size, flags);
-	/* Elsewhere alloc_slow() does: one in so many calls is enough there. */
+	/* Elsewhere, where only refills may sleep, alloc_slow() does. */
 	if (IS_ENABLED(CONFIG_DEBUG_ATOMIC_SLEEP) || IS_ENABLED(CONFIG_LOCKDEP))
 		might_alloc(flags);
-	block = alloc_fast(step, &class_id);
-	if (unlikely(!block))
-		return alloc_slow(class_id, size, flags, _RET_IP_);
+	if (unlikely(!alloc_fast(step, &block, &class_id, &cpu)))
+		return alloc_slow(size, flags, class_id, _RET_IP_, cpu);
 	if (unlikely(want_init_on_alloc(flags)))
 		return block_clear(block);
 	return block;
@@ -170,16 +192,18 @@ void *hkm_kmalloc_nolock(size_t size, gfp_t flags)
 {
 	size_t step = hkm_size_step(size);
 	unsigned int class_id;
+	struct hkm_cpu *cpu;
 	bool zeroed = false;
 	void *block;
 
 	if (step >= HKM_NR_STEPS || (flags & HKM_GFP_KERNEL_ONLY))
 		return NULL;
-	block = alloc_fast(step, &class_id);
-	if (!block) {
-		block = hkm_alloc_stocked(class_id, site_home(_RET_IP_), &zeroed);
-		if (!block)
+	if (!alloc_fast(step, &block, &class_id, &cpu)) {
+		block = alloc_stocked(cpu, class_id, site_home(_RET_IP_), &zeroed);
+		if (!block) {
+			hkm_count(class_id, HKM_unserved);
 			return NULL;
+		}
 		hkm_block_unmark(block);
 	}
 	if (want_init_on_alloc(flags) && !zeroed)
@@ -207,7 +231,7 @@ static noinline void free_foreign(const void *p, unsigned long site)
 }
 
 /* Not a live block of the pool. Ends the caller's preempt_disable(). */
-static noinline void free_odd(const struct hkm_chunk *chunk, const void *p,
+static noinline void free_odd(const void *p, const struct hkm_chunk *chunk,
 			      unsigned long site)
 {
 	unsigned int index;
@@ -222,20 +246,26 @@ static noinline void free_odd(const struct hkm_chunk *chunk, const void *p,
 		free_foreign(p, site);
 }
 
-/* The ring is full or in use. Ends the caller's preempt_disable(). */
-static noinline void free_slow(struct hkm_chunk *chunk, void *block)
+/* Our ring is full. Ends the caller's busy section and preempt_disable(). */
+static noinline void free_full(void *block, struct hkm_chunk *chunk,
+			       struct hkm_cpu *cpu)
+{
+	hkm_cpu_free(cpu, chunk->class_id, block);
+	hkm_cpu_leave(cpu);
+	preempt_enable();
+}
+
+/* The ring is in use, or blocks are cleared on free. Ends the preempt_disable(). */
+static noinline void free_slow(void *block, struct hkm_chunk *chunk)
 {
 	struct hkm_cpu *cpu = this_cpu_ptr(hkm_cpus);
 
 	if (want_init_on_free())
 		memset(block, 0, hkm_classes[chunk->class_id].size_bytes);
 	hkm_block_mark(block);
-	if (hkm_cpu_enter(cpu)) {
-		hkm_cpu_free(cpu, chunk->class_id, block);
-		hkm_cpu_leave(cpu);
-	} else {
-		hkm_remote_push(chunk->class_id, block);
-	}
+	if (hkm_cpu_enter(cpu))
+		return free_full(block, chunk, cpu);
+	hkm_remote_push(chunk->class_id, block);
 	preempt_enable();
 }
 
@@ -253,25 +283,23 @@ void hkm_kfree(const void *p)
 	struct hkm_chunk *chunk;
 	struct hkm_ring *ring;
 	struct hkm_cpu *cpu;
-	u32 nr;
+	unsigned long nr;
 
 	preempt_disable();
 	chunk = hkm_chunk_lookup_raw(p);
 	if (unlikely(!hkm_chunk_block_start(chunk, p) || hkm_block_is_marked(p)))
-		return free_odd(chunk, p, _RET_IP_);
+		return free_odd(p, chunk, _RET_IP_);
 	if (want_init_on_free())
-		return free_slow(chunk, (void *)p);
+		return free_slow((void *)p, chunk);
 	hkm_block_mark((void *)p);
 
 	cpu = this_cpu_ptr(hkm_cpus);
 	if (unlikely(!hkm_cpu_enter(cpu)))
-		return free_slow(chunk, (void *)p);
+		return free_slow((void *)p, chunk);
 	ring = hkm_cpu_ring(cpu, chunk->class_id);
 	nr = ring->nr;
-	if (unlikely(nr >= ring->limit)) {
-		hkm_cpu_leave(cpu);
-		return free_slow(chunk, (void *)p);
-	}
+	if (unlikely(nr >= ring->limit))
+		return free_full((void *)p, chunk, cpu);
 	ring->slot[nr] = (void *)p;
 	ring->nr = nr + 1;
 	hkm_cpu_leave(cpu);

@@ -34,7 +34,10 @@
 struct hkm_map __rcu *hkm_map;
 EXPORT_SYMBOL_IF_KUNIT(hkm_map);
 
-struct hkm_chunk hkm_no_chunk;
+/* Its one slot is taken for ever, so that no block of it can be claimed. */
+struct hkm_chunk hkm_no_chunk = {
+	.slot = { { .link = HKM_LINK_END } },
+};
 EXPORT_SYMBOL_IF_KUNIT(hkm_no_chunk);
 
 /* Stands for every 32 MiB without a chunk; never written to after init. */
@@ -254,7 +257,7 @@ struct hkm_chunk *hkm_chunk_create(unsigned int class_id, unsigned int home,
 				   gfp_t gfp)
 {
 	const struct hkm_class *cl = &hkm_classes[class_id];
-	unsigned int order = cl->span_order, nr;
+	unsigned int order = cl->span_order, nr, i;
 	struct hkm_chunk *chunk;
 	struct page *page;
 	u32 used;
@@ -281,6 +284,8 @@ struct hkm_chunk *hkm_chunk_create(unsigned int class_id, unsigned int home,
 	chunk->home = home;
 	chunk->span_order = order;
 	chunk->nr_blocks = nr;
+	for (i = 0; i < nr; i++)
+		chunk->slot[i].block = chunk->base + i * cl->size_bytes;
 
 	/*
 	 * A second reference makes a stray kfree() of pool memory harmless: it

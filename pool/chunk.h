@@ -14,22 +14,24 @@
 
 /**
  * struct hkm_slot - link words of one block while it is in the shared tier
- * @link: next block of the same batch or remote stack; HKM_LINK_NONE while the
- *	block is not in the shared tier, HKM_LINK_END for the last of a chain.
- *	Claimed by cmpxchg from HKM_LINK_NONE; then owned by the claimer.
- * @next: first block of the next batch (compressed), in a batch's first block
+ * @link: slot of the next block in the same chain; HKM_LINK_NONE while the block
+ *	is not in the shared tier, HKM_LINK_END for the last of a chain. Claimed
+ *	by cmpxchg from HKM_LINK_NONE; then owned by the claimer.
+ * @block: the block; constant
+ * @next: first block of the next batch (compressed), in a batch's first slot
  *
  * The words live here and not in the block: a caller that writes to a block
  * after freeing it can then never damage a list, and a popper that reads the
  * link of a block which somebody else has just taken reads no caller's data.
  */
 struct hkm_slot {
-	void *link;
+	struct hkm_slot *link;
+	void *block;
 	u64 next;
 };
 
-#define HKM_LINK_NONE	((void *)0)
-#define HKM_LINK_END	((void *)1)
+#define HKM_LINK_NONE	((struct hkm_slot *)0)
+#define HKM_LINK_END	((struct hkm_slot *)1)
 
 /**
  * struct hkm_chunk - descriptor of one span of 1, 2 or 4 chunks
@@ -80,7 +82,7 @@ extern struct hkm_map __rcu *hkm_map;
 extern struct hkm_chunk hkm_no_chunk;
 
 /**
- * hkm_chunk_lookup() - find the chunk that holds an address
+ * hkm_chunk_lookup_raw() - find the chunk that holds an address
  * @p: any address whatsoever; nothing near it is read
  *
  * Context: Any, with preemption off.
@@ -98,6 +100,20 @@ static __always_inline struct hkm_chunk *hkm_chunk_lookup_raw(const void *p)
 	/* Pairs with the cmpxchg_release() in map_leaf_get(). */
 	leaf = READ_ONCE(map->leaf[top]);
 	/* Pairs with the smp_store_release() in map_set(). */
+	return READ_ONCE(leaf->chunk[(off >> HKM_CHUNK_SHIFT) &
+				     (HKM_LEAF_ENTRIES - 1)]);
+}
+
+/*
+ * The same for the offset in the direct map of what is, or was, a block: such
+ * an address is inside the map, which only grows.
+ */
+static __always_inline struct hkm_chunk *
+hkm_chunk_lookup_block(const struct hkm_map *map, unsigned long off)
+{
+	unsigned long top = off >> (HKM_CHUNK_SHIFT + HKM_LEAF_SHIFT);
+	const struct hkm_map_leaf *leaf = READ_ONCE(map->leaf[top]);
+
 	return READ_ONCE(leaf->chunk[(off >> HKM_CHUNK_SHIFT) &
 				     (HKM_LEAF_ENTRIES - 1)]);
 }

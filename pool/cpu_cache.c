@@ -24,8 +24,9 @@
 #include "../include/hkm_compat.h"
 #include "../learner/policy.h"
 
-#define HKM_RING_MIN	2U
+#define HKM_RING_MIN	1
 #define HKM_BATCH_MAX	(HKM_RING_SLOTS / 2)
+#define HKM_GROW_PAUSE	8
 
 /* Set at init. */
 struct hkm_cpu __percpu *hkm_cpus;
@@ -35,15 +36,16 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_cpus);
 static void ring_flush(struct hkm_ring *ring, unsigned int class_id,
 		       unsigned int nr)
 {
-	unsigned int done, part;
+	unsigned long i;
 
-	for (done = 0; done < nr; done += part) {
-		part = min_t(unsigned int, nr - done, HKM_BATCH_MAX);
-		hkm_freelist_push(class_id, &ring->slot[done], part);
-	}
+	hkm_freelist_push(class_id, ring->slot, nr);
 	ring->nr -= nr;
 	ring->flushed += nr;
-	memmove(ring->slot, ring->slot + nr, ring->nr * sizeof(*ring->slot));
+	/* Two at a time, and so perhaps one too many: the array has a spare. */
+	for (i = 0; i < ring->nr; i += 2) {
+		ring->slot[i] = ring->slot[i + nr];
+		ring->slot[i + 1] = ring->slot[i + nr + 1];
+	}
 }
 
 /* Grows with every use of a ring but a free that found room. */
@@ -95,42 +97,69 @@ static void idle_class_shrink(struct hkm_cpu *cpu, unsigned int class_id)
 	ring->limit = HKM_RING_MIN;
 }
 
-/*
- * Grants @bytes to @class_id, if need be by one turn of the hand.
- * False: no room, and every other class is in use.
- */
-static bool budget_grant(struct hkm_cpu *cpu, unsigned int class_id, u32 bytes)
+/* Moves the hand by one class, and takes that one's room if it is idle. */
+static void hand_move(struct hkm_cpu *cpu, unsigned int class_id)
 {
-	u32 budget = rcu_dereference_sched(hkm_policy)->cpu_budget_bytes;
-	unsigned int turn;
+	struct hkm_ring *ring = &cpu->ring[cpu->hand];
+	u64 uses = ring_uses(ring);
 
-	for (turn = 0; turn < HKM_NR_CLASSES &&
-	     cpu->parked_bytes + bytes > budget; turn++) {
-		struct hkm_ring *ring = &cpu->ring[cpu->hand];
-		u64 uses = ring_uses(ring);
-
-		if (cpu->hand != class_id && uses == ring->seen)
-			idle_class_shrink(cpu, cpu->hand);
-		ring->seen = uses;
-		cpu->hand = (cpu->hand + 1) % HKM_NR_CLASSES;
-	}
-	if (cpu->parked_bytes + bytes > budget)
-		return false;
-	cpu->parked_bytes += bytes;
-	return true;
+	if (cpu->hand != class_id && uses == ring->seen)
+		idle_class_shrink(cpu, cpu->hand);
+	ring->seen = uses;
+	if (++cpu->hand == HKM_NR_CLASSES)
+		cpu->hand = 0;
 }
 
-/* A ring ran full or empty: doubles its limit if the budget allows. */
-static bool ring_grow(struct hkm_cpu *cpu, unsigned int class_id)
+/*
+ * Bytes that @class_id may be granted now, @want at most. The hand moves only
+ * when that is too little, one step each time, which keeps a full budget cheap.
+ */
+static u32 budget_room(struct hkm_cpu *cpu, unsigned int class_id, u32 want)
+{
+	u32 budget = rcu_dereference_sched(hkm_policy)->cpu_budget_bytes;
+
+	if (cpu->parked_bytes + want > budget)
+		hand_move(cpu, class_id);
+	if (cpu->parked_bytes >= budget)
+		return 0;
+	return min(want, budget - cpu->parked_bytes);
+}
+
+/* Doubles the limit of a ring as far as the budget allows. */
+static noinline void ring_grow(struct hkm_cpu *cpu, unsigned int class_id)
 {
 	struct hkm_ring *ring = &cpu->ring[class_id];
-	u32 more = min_t(u32, ring->limit, HKM_RING_SLOTS - ring->limit);
+	u32 size = hkm_classes[class_id].size_bytes;
+	u32 want = min_t(u32, ring->limit, HKM_RING_SLOTS - ring->limit);
+	u32 more = budget_room(cpu, class_id, want * size) / size;
 
-	if (!more ||
-	    !budget_grant(cpu, class_id, more * hkm_classes[class_id].size_bytes))
-		return false;
+	cpu->parked_bytes += more * size;
 	ring->limit += more;
-	return true;
+	if (more < want)
+		ring->pause = HKM_GROW_PAUSE;
+}
+
+/* A ring ran full or empty. */
+static void ring_strained(struct hkm_cpu *cpu, unsigned int class_id)
+{
+	struct hkm_ring *ring = &cpu->ring[class_id];
+
+	if (ring->limit == HKM_RING_SLOTS)
+		return;
+	if (ring->pause)
+		ring->pause--;
+	else
+		ring_grow(cpu, class_id);
+}
+
+/*
+ * Blocks that a ring and the shared tier move at a time: three quarters of a
+ * small ring, half of the largest. More would make small rings swing between
+ * full and empty; less, go to the shared tier too often.
+ */
+static unsigned int batch_size(const struct hkm_ring *ring)
+{
+	return min_t(unsigned int, ring->limit - ring->limit / 4, HKM_BATCH_MAX);
 }
 
 /* First block of an active page, or NULL. */
@@ -172,13 +201,16 @@ void *hkm_cpu_alloc(struct hkm_cpu *cpu, unsigned int class_id,
 	if (block)
 		return block;
 
-	hkm_count(class_id, HKM_misses);
-	ring_grow(cpu, class_id);
-	want = ring->limit / 2;
+	ring_strained(cpu, class_id);
+	want = batch_size(ring);
 	nr = hkm_freelist_pop(class_id, home, ring->slot, want);
-	if (!nr)
+	/* Makes full batches again of what was scattered, once they return. */
+	if (unlikely(nr < want))
+		nr += hkm_freelist_pop(class_id, home, ring->slot + nr,
+				       ring->limit - nr);
+	if (unlikely(!nr))
 		nr = hkm_remote_drain(class_id, home, ring->slot, want);
-	if (!nr)
+	if (unlikely(!nr))
 		return NULL;
 	hkm_count(class_id, HKM_slow_allocs);
 	ring->nr = nr - 1;
@@ -193,15 +225,17 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_cpu_alloc);
  * @class_id: class of the block
  * @block: the block, marked free
  *
- * Makes a full ring larger, or else moves the older half of it, as one batch,
+ * Makes a full ring larger, or else moves the older part of it, as one batch,
  * to the shared tier.
  */
 void hkm_cpu_free(struct hkm_cpu *cpu, unsigned int class_id, void *block)
 {
 	struct hkm_ring *ring = &cpu->ring[class_id];
 
-	if (ring->nr >= ring->limit && !ring_grow(cpu, class_id))
-		ring_flush(ring, class_id, ring->limit / 2);
+	if (ring->nr >= ring->limit)
+		ring_strained(cpu, class_id);
+	if (ring->nr >= ring->limit)
+		ring_flush(ring, class_id, batch_size(ring));
 	ring->slot[ring->nr++] = block;
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_cpu_free);
@@ -223,8 +257,9 @@ bool hkm_cpu_install(struct hkm_cpu *cpu, unsigned int class_id,
 	for (i = 0; i < ARRAY_SIZE(ring->run); i++) {
 		if (ring->run[i].end)
 			continue;
-		if (!budget_grant(cpu, class_id, run->span_bytes))
+		if (budget_room(cpu, class_id, run->span_bytes) < run->span_bytes)
 			return false;
+		cpu->parked_bytes += run->span_bytes;
 		ring->run[i] = *run;
 		return true;
 	}

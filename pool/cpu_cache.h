@@ -32,47 +32,61 @@ struct hkm_run {
  * struct hkm_ring - front end of one class on one CPU
  * @nr: blocks in @slot
  * @limit: most blocks that @slot may hold now
+ * @pause: times that it may run full or empty before it tries to grow again
  * @hits: requests served from @slot
  * @hits_active: requests served from @run
  * @stocked: blocks that came into @slot other than by a free
  * @flushed: blocks that left @slot other than by a request
  * @seen: ring_uses() when the budget's hand last passed
  * @run: active pages A and B
- * @slot: LIFO stack of free blocks
+ * @slot: LIFO stack of free blocks; one more, which is only moved about
  *
  * Owned by its CPU, inside a busy section. The blocks freed into @slot follow
  * from the other counts (hkm_ring_frees()), so that a free counts nothing. The
  * size is a power of two: a shift finds the ring of a class.
  */
 struct hkm_ring {
-	u32 nr;
-	u32 limit;
+	unsigned long nr;
+	unsigned long limit;
+	u32 pause;
 	u64 hits;
 	u64 hits_active;
 	u64 stocked;
 	u64 flushed;
 	u64 seen;
 	struct hkm_run run[2];
-	void *slot[HKM_RING_SLOTS];
+	void *slot[HKM_RING_SLOTS + 1];
 } __aligned(512);
 
 /**
  * struct hkm_cpu - one CPU's front end
+ * @ring: per class; first, so that a class's ring is one shift away
  * @busy: a context of this CPU is inside a busy section
  * @hand: class that the search for idle room looks at next
- * @parked_bytes: granted to rings and active pages; at most the policy's budget
- * @ring: per class
+ * @parked_bytes: granted to rings and active pages; kept to the policy's budget
  * @slow: HKM_SLOW_COUNTERS, by this_cpu_inc() from any context
  */
 struct hkm_cpu {
+	struct hkm_ring ring[HKM_NR_CLASSES];
 	bool busy;
 	u8 hand;
 	u32 parked_bytes;
-	struct hkm_ring ring[HKM_NR_CLASSES];
 	u64 slow[HKM_NR_CLASSES][HKM_NR_COUNTERS];
 };
 
 extern struct hkm_cpu __percpu *hkm_cpus;
+
+/**
+ * hkm_count() - count one event off the hot path
+ * @class_id: class it belongs to
+ * @counter: which
+ *
+ * Context: Any.
+ */
+static inline void hkm_count(unsigned int class_id, enum hkm_counter counter)
+{
+	this_cpu_inc(hkm_cpus->slow[class_id][counter]);
+}
 
 /* Blocks freed into a ring: what left it, and what is in it, less the rest. */
 static inline u64 hkm_ring_frees(const struct hkm_ring *ring)

@@ -3,8 +3,8 @@
  * Shared tier: freelists of batches, and remote stacks. Lock-free, any context.
  *
  * Words
- *	A chain is a list of free blocks, linked by the link word of their slots
- *	(struct hkm_slot, outside the blocks) and closed by HKM_LINK_END. A
+ *	A chain is a list of free blocks: their slots (struct hkm_slot, outside
+ *	the blocks), joined by the link words and closed by HKM_LINK_END. A
  *	batch is a chain on a freelist; the next word of its first block's slot
  *	holds the next batch. A freelist head is one 64-bit word: the first
  *	block's offset in the direct map, in grains, and above it a generation
@@ -31,7 +31,8 @@
  *	A stale next word is read from the slot of a chunk that may have left
  *	the pool. Unmapped chunks are freed after a grace period, which cannot
  *	end while the popper's preemption is off; one already unmapped is looked
- *	up as NULL, and only shows that the head has moved on.
+ *	up as hkm_no_chunk. Its blocks were popped before, so the head has moved
+ *	on and the exchange fails, whatever was read.
  *	(R. K. Treiber, "Systems programming: coping with parallelism", IBM RJ
  *	5118, 1986; the tag is System/370's.)
  *
@@ -61,73 +62,63 @@
 #include <linux/slab.h>
 
 #include "chunk.h"
+#include "cpu_cache.h"
 #include "freelist.h"
 #include "harden.h"
-#include "stats.h"
 #include "../include/hkm_compat.h"
 
 /* Set at init. */
 static struct hkm_shared *hkm_shared __ro_after_init;
-static unsigned int tag_shift __ro_after_init;
+/* Bits of a head that hold the offset; one more is the tag's lowest bit. */
+static u64 id_mask __ro_after_init;
 
 #if IS_ENABLED(CONFIG_KUNIT)
-/* For tests: a class's heads and masks, and the tag's place in a head. */
-struct hkm_shared *hkm_test_shared(unsigned int class_id, unsigned int *shift)
+/* For tests: a class's heads and masks, and a head's bits below the tag. */
+struct hkm_shared *hkm_test_shared(unsigned int class_id, u64 *mask)
 {
-	*shift = tag_shift;
+	*mask = id_mask;
 	return &hkm_shared[class_id];
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_test_shared);
 #endif
-
-static u64 id_mask(void)
-{
-	return (1ULL << tag_shift) - 1;
-}
 
 static u64 block_id(const void *block)
 {
 	return ((unsigned long)block - PAGE_OFFSET) >> HKM_GRAIN_SHIFT;
 }
 
-static void *id_block(u64 id)
+/*
+ * The slot of a block, by its offset in the direct map; hkm_no_chunk's if its
+ * chunk has left the pool.
+ */
+static __always_inline struct hkm_slot *
+block_slot(const struct hkm_map *map, const void *block, unsigned long off)
 {
-	return (void *)(PAGE_OFFSET + (unsigned long)(id << HKM_GRAIN_SHIFT));
-}
-
-/* The slot of a block, or NULL if its chunk has left the pool. */
-static struct hkm_slot *block_slot(const void *block)
-{
-	struct hkm_chunk *chunk = hkm_chunk_lookup(block);
+	struct hkm_chunk *chunk = hkm_chunk_lookup_block(map, off);
 	unsigned int index;
 
-	if (!chunk)
-		return NULL;
 	hkm_block_index(block - chunk->base, chunk->magic, &index);
 	return &chunk->slot[index];
 }
 
 static unsigned int block_home(const void *block)
 {
-	return hkm_chunk_lookup(block)->home;
+	return hkm_chunk_lookup_raw(block)->home;
 }
 
-static bool slot_claim(struct hkm_slot *slot, void *link)
+/* Claims a block's slot for a chain. False: it was in the shared tier. */
+static __always_inline bool slot_claim(struct hkm_slot *slot,
+				       struct hkm_slot *link)
 {
-	return cmpxchg_relaxed(&slot->link, HKM_LINK_NONE, link) ==
-	       HKM_LINK_NONE;
+	struct hkm_slot *none = HKM_LINK_NONE;
+
+	return try_cmpxchg_relaxed(&slot->link, &none, link);
 }
 
-/* Claims an owned block for a chain. False: it was in the shared tier. */
-static bool block_claim(unsigned int class_id, void *block, void *link)
+static noinline void block_refuse(unsigned int class_id, void *block)
 {
-	struct hkm_slot *slot = block_slot(block);
-
-	if (likely(slot && slot_claim(slot, link)))
-		return true;
 	hkm_report(HKM_DOUBLE_FREE, block, 0);
 	hkm_count(class_id, HKM_rejects);
-	return false;
 }
 
 static void mask_set(atomic64_t *mask, unsigned int shard)
@@ -147,19 +138,19 @@ static void mask_clear(atomic64_t *mask, unsigned int shard)
 }
 
 /* Puts a chain, which the caller owns, on a freelist as one batch. */
-static void batch_push(unsigned int class_id, unsigned int home, void *first)
+static __always_inline void batch_push(unsigned int class_id, unsigned int home,
+				       struct hkm_slot *first)
 {
 	struct hkm_shared *shared = &hkm_shared[class_id];
 	atomic64_t *head = &shared->shard[home].head;
-	struct hkm_slot *slot = block_slot(first);
 	s64 old = atomic64_read(head), new;
 
 	for (;;) {
-		WRITE_ONCE(slot->next, old & id_mask());
-		new = (old & ~id_mask()) + (1ULL << tag_shift);
-		new |= block_id(first);
+		WRITE_ONCE(first->next, old & id_mask);
+		new = (old | id_mask) + 1;
+		new |= block_id(first->block);
 		/* Pairs with the acquire in batch_pop(). */
-		if (atomic64_try_cmpxchg_release(head, &old, new))
+		if (likely(atomic64_try_cmpxchg_release(head, &old, new)))
 			break;
 		hkm_count(class_id, HKM_cas_retries);
 	}
@@ -167,23 +158,22 @@ static void batch_push(unsigned int class_id, unsigned int home, void *first)
 	hkm_count(class_id, HKM_freelist_pushes);
 }
 
-/* Takes the first batch off a freelist: its first block, or NULL. */
-static void *batch_pop(unsigned int class_id, unsigned int home)
+/* Takes the first batch off a freelist: its first slot, or NULL. */
+static __always_inline struct hkm_slot *batch_pop(unsigned int class_id,
+						  unsigned int home)
 {
 	atomic64_t *head = &hkm_shared[class_id].shard[home].head;
+	const struct hkm_map *map = rcu_dereference_sched(hkm_map);
 	s64 old = atomic64_read(head), new;
 
-	while (old & id_mask()) {
-		void *first = id_block(old & id_mask());
-		struct hkm_slot *slot = block_slot(first);
+	while (old & id_mask) {
+		unsigned long off = (old & id_mask) << HKM_GRAIN_SHIFT;
+		struct hkm_slot *first =
+			block_slot(map, (void *)(PAGE_OFFSET + off), off);
 
-		if (unlikely(!slot)) {
-			old = atomic64_read(head);
-			continue;
-		}
-		new = (old & ~id_mask()) | READ_ONCE(slot->next);
+		new = (old & ~id_mask) | READ_ONCE(first->next);
 		/* Pairs with the release in batch_push(). */
-		if (atomic64_try_cmpxchg_acquire(head, &old, new)) {
+		if (likely(atomic64_try_cmpxchg_acquire(head, &old, new))) {
 			hkm_count(class_id, HKM_freelist_pops);
 			return first;
 		}
@@ -193,20 +183,21 @@ static void *batch_pop(unsigned int class_id, unsigned int home)
 }
 
 /* Moves up to @max blocks of an owned chain to @blocks, the rest to @home. */
-static unsigned int chain_take(unsigned int class_id, unsigned int home,
-			       void *block, void **blocks, unsigned int max)
+static __always_inline unsigned int
+chain_take(unsigned int class_id, unsigned int home, struct hkm_slot *slot,
+	   void **blocks, unsigned int max)
 {
 	unsigned int nr;
 
-	for (nr = 0; nr < max && block != HKM_LINK_END; nr++) {
-		struct hkm_slot *slot = block_slot(block);
+	for (nr = 0; nr < max && slot != HKM_LINK_END; nr++) {
+		struct hkm_slot *link = slot->link;
 
-		blocks[nr] = block;
-		block = slot->link;
+		blocks[nr] = slot->block;
 		WRITE_ONCE(slot->link, HKM_LINK_NONE);
+		slot = link;
 	}
-	if (block != HKM_LINK_END)
-		batch_push(class_id, home, block);
+	if (slot != HKM_LINK_END)
+		batch_push(class_id, home, slot);
 	return nr;
 }
 
@@ -233,17 +224,25 @@ static unsigned int mask_next(u64 mask, unsigned int home)
 unsigned int hkm_freelist_push(unsigned int class_id, void *const *blocks,
 			       unsigned int nr)
 {
-	void *first = HKM_LINK_END;
-	unsigned int taken = 0;
+	const struct hkm_map *map = rcu_dereference_sched(hkm_map);
+	unsigned long page_offset = PAGE_OFFSET;
+	struct hkm_slot *first = HKM_LINK_END;
+	unsigned int taken = nr;
+	void *const *block;
 
-	while (nr--) {
-		if (!block_claim(class_id, blocks[nr], first))
+	for (block = blocks + nr; block-- > blocks; ) {
+		struct hkm_slot *slot =
+			block_slot(map, *block, (unsigned long)*block - page_offset);
+
+		if (unlikely(!slot_claim(slot, first))) {
+			block_refuse(class_id, *block);
+			taken--;
 			continue;
-		first = blocks[nr];
-		taken++;
+		}
+		first = slot;
 	}
-	if (taken)
-		batch_push(class_id, block_home(first), first);
+	if (likely(taken))
+		batch_push(class_id, block_home(first->block), first);
 	return taken;
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_freelist_push);
@@ -268,12 +267,12 @@ unsigned int hkm_freelist_pop(unsigned int class_id, unsigned int home,
 
 	while (mask) {
 		unsigned int shard = mask_next(mask, home);
-		void *first = batch_pop(class_id, shard);
+		struct hkm_slot *first = batch_pop(class_id, shard);
 
 		if (first)
 			return chain_take(class_id, shard, first, blocks, max);
 		mask_clear(&shared->nonempty, shard);
-		if (atomic64_read(&shared->shard[shard].head) & id_mask())
+		if (atomic64_read(&shared->shard[shard].head) & id_mask)
 			mask_set(&shared->nonempty, shard);
 		mask &= ~BIT_ULL(shard);
 	}
@@ -292,20 +291,22 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_freelist_pop);
 bool hkm_remote_push(unsigned int class_id, void *block)
 {
 	struct hkm_shared *shared = &hkm_shared[class_id];
-	struct hkm_slot *slot;
+	struct hkm_slot *slot = block_slot(rcu_dereference_sched(hkm_map), block,
+					   (unsigned long)block - PAGE_OFFSET);
+	struct hkm_slot **head, *old;
 	unsigned int home;
-	void **head, *old;
 
-	if (!block_claim(class_id, block, HKM_LINK_END))
+	if (!slot_claim(slot, HKM_LINK_END)) {
+		block_refuse(class_id, block);
 		return false;
+	}
 	home = block_home(block);
 	head = &shared->shard[home].remote;
-	slot = block_slot(block);
 	old = READ_ONCE(*head);
 	do {
 		WRITE_ONCE(slot->link, old ?: HKM_LINK_END);
 		/* Pairs with the xchg() in hkm_remote_drain(). */
-	} while (!try_cmpxchg_release(head, &old, block));
+	} while (!try_cmpxchg_release(head, &old, slot));
 	mask_set(&shared->remote_nonempty, home);
 	hkm_count(class_id, HKM_remote_frees);
 	return true;
@@ -332,8 +333,8 @@ unsigned int hkm_remote_drain(unsigned int class_id, unsigned int home,
 
 	while (mask) {
 		unsigned int shard = mask_next(mask, home);
-		void **head = &shared->shard[shard].remote;
-		void *first;
+		struct hkm_slot **head = &shared->shard[shard].remote;
+		struct hkm_slot *first;
 
 		mask_clear(&shared->remote_nonempty, shard);
 		/*
@@ -356,7 +357,7 @@ int __init hkm_shared_init(void)
 	hkm_shared = kvcalloc(HKM_NR_CLASSES, sizeof(*hkm_shared), GFP_KERNEL);
 	if (!hkm_shared)
 		return -ENOMEM;
-	tag_shift = MAX_PHYSMEM_BITS - HKM_GRAIN_SHIFT;
+	id_mask = (1ULL << (MAX_PHYSMEM_BITS - HKM_GRAIN_SHIFT)) - 1;
 	return 0;
 }
 

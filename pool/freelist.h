@@ -14,6 +14,8 @@
 
 #define HKM_NR_SHARDS	64
 
+struct hkm_slot;
+
 /**
  * struct hkm_shard - heads of one shard
  * @head: stack of batches: generation tag above a compressed block address
@@ -21,7 +23,7 @@
  */
 struct hkm_shard {
 	atomic64_t head;
-	void *remote;
+	struct hkm_slot *remote;
 } ____cacheline_aligned;
 
 /**
@@ -49,7 +51,7 @@ unsigned int hkm_remote_drain(unsigned int class_id, unsigned int home,
 			      void **blocks, unsigned int max);
 
 #if IS_ENABLED(CONFIG_KUNIT)
-struct hkm_shared *hkm_test_shared(unsigned int class_id, unsigned int *shift);
+struct hkm_shared *hkm_test_shared(unsigned int class_id, u64 *mask);
 #endif
 
 #endif /* _HKM_FREELIST_H */

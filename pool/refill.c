@@ -28,37 +28,6 @@
 #define HKM_GFP_EFFORT	(__GFP_NOFAIL | __GFP_RETRY_MAYFAIL | __GFP_MEMALLOC | \
 			 __GFP_HIGH)
 
-/**
- * hkm_alloc_stocked() - serve a request from this CPU's or the shared stock
- * @class_id: class of the request
- * @home: shard of its call site
- * @zeroed: set if the block is known to be clear
- *
- * Context: Any.
- * Return: a block, or NULL if nothing is stocked.
- */
-void *hkm_alloc_stocked(unsigned int class_id, unsigned int home, bool *zeroed)
-{
-	struct hkm_cpu *cpu;
-	void *block = NULL;
-
-	preempt_disable();
-	cpu = this_cpu_ptr(hkm_cpus);
-	if (hkm_cpu_enter(cpu)) {
-		block = hkm_cpu_alloc(cpu, class_id, home, zeroed);
-		hkm_cpu_leave(cpu);
-	} else {
-		/* We interrupted a busy section: only the shared tier is ours. */
-		hkm_count(class_id, HKM_misses);
-		if (hkm_freelist_pop(class_id, home, &block, 1) ||
-		    hkm_remote_drain(class_id, home, &block, 1))
-			hkm_count(class_id, HKM_slow_allocs);
-	}
-	preempt_enable();
-	return block;
-}
-EXPORT_SYMBOL_IF_KUNIT(hkm_alloc_stocked);
-
 /* Spreads the blocks of @run over ring and shared tier. */
 static void run_scatter(struct hkm_cpu *cpu, unsigned int class_id,
 			struct hkm_run *run)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Slow path of allocation: shared tier, then page allocator.
+ * Refill: blocks from the page allocator, and back to it at unload.
  */
 #ifndef _HKM_REFILL_H
 #define _HKM_REFILL_H
@@ -8,7 +8,6 @@
 #include <linux/gfp.h>
 #include <linux/types.h>
 
-void *hkm_alloc_stocked(unsigned int class_id, unsigned int home, bool *zeroed);
 void *hkm_alloc_refill(unsigned int class_id, unsigned int home, gfp_t gfp,
 		       bool *zeroed);
 void hkm_pool_drain(void);

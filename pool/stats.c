@@ -10,18 +10,6 @@
 #include "../include/hkm_compat.h"
 
 /**
- * hkm_count() - count one event off the hot path
- * @class_id: class it belongs to
- * @counter: which
- *
- * Context: Any.
- */
-void hkm_count(unsigned int class_id, enum hkm_counter counter)
-{
-	this_cpu_inc(hkm_cpus->slow[class_id][counter]);
-}
-
-/**
  * hkm_stats_read() - sum one class's counters over all CPUs
  * @class_id: the class
  * @sum: filled in

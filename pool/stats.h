@@ -12,7 +12,6 @@
  * that interrupt each other on one CPU lose nothing. X(name, what it counts)
  */
 #define HKM_SLOW_COUNTERS(X)						\
-	X(misses, "requests that ring and active pages did not serve")	\
 	X(freelist_pops, "batches taken from the shared freelist")	\
 	X(freelist_pushes, "batches put on the shared freelist")	\
 	X(cas_retries, "compare-exchanges of freelist heads repeated")	\
@@ -20,7 +19,8 @@
 	X(remote_drains, "remote stacks drained")			\
 	X(refills, "chunks taken from the page allocator")		\
 	X(fallbacks, "requests handed to the kernel allocator")		\
-	X(slow_allocs, "misses that the pool did serve in the end")	\
+	X(slow_allocs, "misses that shared tier or refill served")	\
+	X(unserved, "misses that the pool did not serve")		\
 	X(rejects, "frees refused because the caller erred")
 
 enum hkm_counter {
@@ -44,7 +44,6 @@ struct hkm_class_stats {
 	u64 slow[HKM_NR_COUNTERS];
 };
 
-void hkm_count(unsigned int class_id, enum hkm_counter counter);
 void hkm_stats_read(unsigned int class_id, struct hkm_class_stats *sum);
 s64 hkm_stats_live(const struct hkm_class_stats *sum);
 

@@ -1,0 +1,89 @@
+#!/bin/busybox sh
+# SPDX-License-Identifier: GPL-2.0
+# In the guest, modules not loaded: what /sys/kernel/hakmem shows.
+. /files/ktap.sh
+
+CLASSES="2k 4k 8k 16k 32k 52k dyn1"
+VALUES="size_bytes chunks objects_live hits_ring hits_active misses slow_allocs
+	freelist_pops freelist_pushes cas_retries remote_frees remote_drains
+	refills fallbacks frees rejects unserved"
+
+ktap_print_header
+ktap_set_plan 8
+
+# words WORD...: sorted, on one line
+words() { printf '%s\n' "$@" | sort | xargs; }
+
+# names DIR: of what is in it
+names() { find "$1" -mindepth 1 -maxdepth 1 -exec basename {} \; | sort | xargs; }
+
+# shellcheck disable=SC2086 # lists of words
+complete() {
+	local class
+
+	same "in $POOL" classes "$(names "$POOL")" || return 1
+	same "in classes" "$(words $CLASSES)" "$(names "$POOL/classes")" || return 1
+	for class in $CLASSES; do
+		same "in $class" "$(words $VALUES)" \
+			"$(names "$POOL/classes/$class")" || return 1
+	done
+}
+
+# one_number FILE
+one_number() {
+	local text
+
+	text=$(cat "$1"; echo .)	# the dot keeps the end of the line
+	text=${text%.}
+	[ "$(printf '%s' "$text" | wc -l)" -eq 1 ] || return 1
+	case ${text%?} in
+	'' | *[!0-9]*) return 1 ;;
+	esac
+}
+
+all_numbers() {
+	local file
+
+	for file in "$POOL"/classes/*/*; do
+		one_number "$file" && continue
+		ktap_print_msg "$file: $(cat "$file")"
+		return 1
+	done
+}
+
+read_only() {
+	same "modes" 444 "$(find "$POOL" -type f -exec stat -c %a {} + | sort -u)"
+}
+
+# Two runs over many records: every class sees some.
+stream() {
+	load hkm_pipe output=/tmp/out || return 1
+	dd if=/dev/urandom of=/tmp/in bs=1M count=8 2>/dev/null
+	echo /tmp/in >/sys/module/hkm_pipe/parameters/input
+	for seed in 1 2; do
+		echo $seed >/sys/module/hkm_pipe/parameters/seed
+		echo 1 >/sys/module/hkm_pipe/parameters/run || return 1
+		# One buffer more is taken to find the end of the file.
+		requests=$((requests + $(param hkm_pipe records) + 1))
+	done
+	unload hkm_pipe
+}
+
+requests_add_up() {
+	same "requests" "$requests" \
+		"$(pool_sum hits_ring hits_active slow_allocs fallbacks)"
+}
+
+load hakmem
+ktap_test_result "every class has its files, and there are no others" complete
+ktap_test_result "one number and a newline each" all_numbers
+ktap_test_result "nothing can be written" read_only
+ktap_test_result "no block is live without clients" same objects_live 0 "$(pool_sum objects_live)"
+requests=0
+ktap_test_result "a client runs" stream
+ktap_test_result "each request is counted in one tier" requests_add_up
+ktap_test_result "misses are slow allocations and fallbacks" \
+	same misses "$(pool_sum slow_allocs fallbacks)" "$(pool_sum misses)"
+ktap_test_result "no block is live after it" same objects_live 0 "$(pool_sum objects_live)"
+unload hakmem
+ktap_finished

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The shared tier, and the allocator on top of it, under threads and signals.
+ *
+ *   freelist_stress [SECONDS]     of each stress test, default 2
+ *
+ * Each block has an owner word. It is exchanged without any memory order, and
+ * the blocks are written with plain stores, so that only the allocator's own
+ * order stands between one owner and the next; the thread sanitizer checks it.
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "chunk.h"
+#include "cpu_cache.h"
+#include "freelist.h"
+#include "harden.h"
+#include "refill.h"
+#include "../../include/hakmem.h"
+#include "../../learner/policy.h"
+
+#define NR_WORKERS	4
+#define NR_HELD		24
+#define NR_HOMES	2
+#define NR_STRESS_CHUNKS 16
+#define STRESS_CLASS	HKM_CLASS_32K
+#define UNIT_CLASS	HKM_CLASS_16K
+#define NR_UNIT_BLOCKS	4
+#define NR_MAILBOXES	32
+
+struct worker {
+	pthread_t thread;
+	unsigned int cpu;
+	unsigned int seed;
+	unsigned int signal_seed;
+	void *held[NR_HELD];
+	unsigned int nr;
+};
+
+static struct worker workers[NR_WORKERS];
+static __thread struct worker *self;
+static u32 owner[HOST_ARENA_BYTES >> HKM_GRAIN_SHIFT];
+static u64 *mailbox[NR_MAILBOXES];
+static unsigned int seconds = 2;
+static unsigned int faults;
+static bool stop;
+
+#define expect(cond)							\
+do {									\
+	if (!(cond) && __atomic_fetch_add(&faults, 1, __ATOMIC_RELAXED) < 10) \
+		fprintf(stderr, "# line %d: not so: %s\n", __LINE__, #cond); \
+} while (0)
+
+static unsigned int rnd(unsigned int *seed)
+{
+	*seed = *seed * 1664525 + 1013904223;
+	return *seed >> 8;
+}
+
+static u32 owner_set(const void *block, u32 to)
+{
+	unsigned long id = ((unsigned long)block - PAGE_OFFSET) >> HKM_GRAIN_SHIFT;
+
+	return __atomic_exchange_n(&owner[id], to, __ATOMIC_RELAXED);
+}
+
+/* A block is ours from here on, and was nobody's. */
+static void block_take(void *block)
+{
+	expect(owner_set(block, host_cpu + 1) == 0);
+	*(u64 *)block = host_cpu;
+}
+
+static void block_give(void *block)
+{
+	expect(*(u64 *)block == host_cpu);
+	expect(owner_set(block, 0) == host_cpu + 1);
+}
+
+static void worker_take(unsigned int nr)
+{
+	while (nr--)
+		block_take(self->held[self->nr++]);
+}
+
+static void *const *worker_give(unsigned int nr)
+{
+	unsigned int i;
+
+	self->nr -= nr;
+	for (i = 0; i < nr; i++)
+		block_give(self->held[self->nr + i]);
+	return &self->held[self->nr];
+}
+
+static bool chunk_take(unsigned int home)
+{
+	struct hkm_chunk *chunk = hkm_chunk_create(STRESS_CLASS, home, GFP_KERNEL);
+	unsigned int i;
+
+	if (!chunk)
+		return false;
+	for (i = 0; i < chunk->nr_blocks; i++)
+		self->held[self->nr + i] = chunk->slot[i].block;
+	worker_take(chunk->nr_blocks);
+	return true;
+}
+
+/* Releases a chunk if all its blocks happen to be ours, and takes a new one. */
+static void chunk_replace(void)
+{
+	unsigned int i, j;
+
+	for (i = 0; i < self->nr; i++) {
+		struct hkm_chunk *chunk = hkm_chunk_lookup(self->held[i]);
+
+		for (j = i + 1; j < self->nr; j++) {
+			if (hkm_chunk_lookup(self->held[j]) != chunk)
+				continue;
+			if (self->nr + 2 > NR_HELD ||
+			    !chunk_take(rnd(&self->seed) % NR_HOMES))
+				return;
+			block_give(self->held[i]);
+			block_give(self->held[j]);
+			self->held[j] = self->held[--self->nr];
+			self->held[i] = self->held[--self->nr];
+			hkm_chunk_release(chunk);
+			return;
+		}
+	}
+}
+
+static void freelist_step(void)
+{
+	unsigned int what = rnd(&self->seed), many = 1 + rnd(&self->seed) % 4;
+	unsigned int home = rnd(&self->seed) % NR_HOMES;
+	void **end = &self->held[self->nr];
+
+	if (what % 64 == 0)
+		return chunk_replace();
+	preempt_disable();
+	if (what % 2 && self->nr + many <= NR_HELD) {
+		if (what & 4)
+			many = hkm_remote_drain(STRESS_CLASS, home, end, many);
+		else
+			many = hkm_freelist_pop(STRESS_CLASS, home, end, many);
+		worker_take(many);
+	} else if (self->nr >= many) {
+		if (what & 4)
+			expect(hkm_remote_push(STRESS_CLASS, worker_give(1)[0]));
+		else
+			expect(hkm_freelist_push(STRESS_CLASS, worker_give(many),
+						 many) == many);
+	}
+	preempt_enable();
+}
+
+/* Sends a new block to another thread and frees one that was sent. */
+static void api_step(unsigned int *seed, bool nested)
+{
+	size_t size = HKM_MIN_BYTES + rnd(seed) % (HKM_MAX_BYTES - HKM_MIN_BYTES + 1);
+	u64 **box = &mailbox[rnd(seed) % NR_MAILBOXES], *p = NULL;
+	gfp_t zero = rnd(seed) % 8 ? 0 : __GFP_ZERO;
+	size_t last = size / sizeof(*p) - 1, i;
+
+	if (rnd(seed) % 8)
+		p = nested ? hkm_kmalloc_nolock(size, zero) :
+			     hkm_kmalloc(size, GFP_KERNEL | zero);
+	if (p) {
+		expect(owner_set(p, 1) == 0);
+		for (i = 0; zero && i <= last; i++)
+			expect(p[i] == 0);
+		p[0] = last;
+		p[last] = (unsigned long)p;
+	}
+	/* Hands the block over as a caller of the allocator would. */
+	p = __atomic_exchange_n(box, p, __ATOMIC_ACQ_REL);
+	if (p) {
+		expect(p[p[0]] == (unsigned long)p);
+		expect(owner_set(p, 0) == 1);
+		hkm_kfree(p);
+	}
+}
+
+static void on_signal(int sig)
+{
+	if (!self)
+		return;
+	host_in_nmi = true;
+	api_step(&self->signal_seed, true);
+	host_in_nmi = false;
+}
+
+static void *freelist_worker(void *arg)
+{
+	self = arg;
+	host_cpu = self->cpu;
+	while (!READ_ONCE(stop))
+		freelist_step();
+	return NULL;
+}
+
+static void *api_worker(void *arg)
+{
+	self = arg;
+	host_cpu = self->cpu;
+	while (!READ_ONCE(stop))
+		api_step(&self->seed, false);
+	self = NULL;
+	return NULL;
+}
+
+/* Runs the workers; meanwhile grace periods, hot-added memory and signals. */
+static void workers_run(void *(*fn)(void *arg), bool signals)
+{
+	struct memory_notify mem = { .start_pfn = HOST_ARENA_BYTES >> PAGE_SHIFT };
+	unsigned int i, turn;
+
+	WRITE_ONCE(stop, false);
+	for (i = 0; i < NR_WORKERS; i++)
+		pthread_create(&workers[i].thread, NULL, fn, &workers[i]);
+	for (turn = 0; turn < seconds * 2000; turn++) {
+		usleep(500);
+		for (i = 0; signals && i < NR_WORKERS; i++)
+			pthread_kill(workers[i].thread, SIGUSR1);
+		rcu_barrier();
+		if (turn % 100 == 0) {
+			mem.nr_pages += 1UL << (HKM_CHUNK_SHIFT + HKM_LEAF_SHIFT -
+						PAGE_SHIFT);
+			host_memory_nb->notifier_call(host_memory_nb,
+						      MEM_GOING_ONLINE, &mem);
+		}
+	}
+	WRITE_ONCE(stop, true);
+	for (i = 0; i < NR_WORKERS; i++)
+		pthread_join(workers[i].thread, NULL);
+}
+
+static u64 stat_sum(enum hkm_counter counter)
+{
+	struct hkm_class_stats sum;
+	unsigned int id;
+	u64 total = 0;
+
+	for (id = 0; id < HKM_NR_CLASSES; id++) {
+		hkm_stats_read(id, &sum);
+		total += sum.slow[counter];
+	}
+	return total;
+}
+
+static void test_freelist_stress(void)
+{
+	void *blocks[2 * NR_STRESS_CHUNKS];
+	unsigned int i, nr, total = 0;
+
+	for (i = 0; i < NR_STRESS_CHUNKS; i++) {
+		self = &workers[i % NR_WORKERS];
+		host_cpu = self->cpu;
+		chunk_take(i % NR_HOMES);
+	}
+	workers_run(freelist_worker, false);
+
+	for (i = 0; i < NR_WORKERS; i++) {
+		self = &workers[i];
+		host_cpu = self->cpu;
+		nr = self->nr;
+		total += nr;
+		if (nr)
+			hkm_freelist_push(STRESS_CLASS, worker_give(nr), nr);
+	}
+	self = NULL;
+	nr = 0;
+	for (i = 1; i && nr < ARRAY_SIZE(blocks); nr += i)
+		i = hkm_freelist_pop(STRESS_CLASS, 0, blocks + nr, 1) ?:
+		    hkm_remote_drain(STRESS_CLASS, 0, blocks + nr, 1);
+	expect(nr == ARRAY_SIZE(blocks));
+	for (i = 0; i < nr; i++)
+		block_take(blocks[i]);
+	expect(!hkm_freelist_pop(STRESS_CLASS, 0, blocks, 1));
+	expect(!hkm_remote_drain(STRESS_CLASS, 0, blocks, 1));
+	for (i = 0; i < nr; i++)
+		block_give(blocks[i]);
+	expect(hkm_freelist_push(STRESS_CLASS, blocks, nr) == nr);
+	printf("# %llu batches pushed, %llu popped, %llu blocks freed remotely, %llu exchanges repeated\n",
+	       stat_sum(HKM_freelist_pushes), stat_sum(HKM_freelist_pops),
+	       stat_sum(HKM_remote_frees), stat_sum(HKM_cas_retries));
+}
+
+static void test_api_stress(void)
+{
+	const struct sigaction action = { .sa_handler = on_signal };
+	u64 nested = stat_sum(HKM_remote_frees);
+	struct hkm_class_stats sum;
+	unsigned int i;
+
+	sigaction(SIGUSR1, &action, NULL);
+	workers_run(api_worker, true);
+	for (i = 0; i < NR_MAILBOXES; i++) {
+		if (mailbox[i])
+			owner_set(mailbox[i], 0);
+		hkm_kfree(mailbox[i]);
+	}
+	expect(stat_sum(HKM_fallbacks) == 0);
+	expect(stat_sum(HKM_rejects) == 0);
+	for (i = 0; i < HKM_NR_CLASSES; i++) {
+		/* The other tests go around the counters of these. */
+		if (i == STRESS_CLASS || i == UNIT_CLASS)
+			continue;
+		hkm_stats_read(i, &sum);
+		expect(hkm_stats_live(&sum) == 0);
+	}
+	printf("# %llu refills, %llu frees in signal handlers that hit a busy section\n",
+	       stat_sum(HKM_refills), stat_sum(HKM_remote_frees) - nested);
+}

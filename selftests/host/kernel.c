@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Kernel services of the user-space build: per-CPU memory, RCU, pages.
+ */
+#include <pthread.h>
+#include <sanitizer/asan_interface.h>
+#include <sched.h>
+#include <sys/mman.h>
+
+#define CHUNK_BYTES	(64UL * SZ_1K)
+#define CHUNK_ORDER	(16 - PAGE_SHIFT)
+#define NR_CHUNKS	(HOST_ARENA_BYTES / CHUNK_BYTES)
+#define ARENA_ALIGN	(32UL * SZ_1M)
+
+__thread unsigned int host_cpu;
+__thread bool host_in_nmi;
+char *host_arena;
+struct notifier_block *host_memory_nb;
+
+void *host_alloc_percpu(size_t size)
+{
+	size_t bytes = HOST_NR_CPUS * HOST_PERCPU_BYTES;
+	void *p;
+
+	if (size > HOST_PERCPU_BYTES)
+		abort();
+	p = aligned_alloc(PAGE_SIZE, bytes);
+	return p ? memset(p, 0, bytes) : NULL;
+}
+
+/*
+ * RCU. A CPU's count is odd while it is in a section. A signal handler may
+ * enter and leave between any two instructions of the functions below: that may
+ * leave the count odd outside of sections, never even inside of one.
+ */
+static struct {
+	unsigned long seq;
+} __aligned(64) rcu_cpu[HOST_NR_CPUS];
+
+static __thread volatile unsigned int preempt_depth;
+static struct rcu_head *rcu_queue;
+
+void preempt_disable(void)
+{
+	unsigned long *seq = &rcu_cpu[host_cpu].seq;
+	unsigned long now;
+
+	preempt_depth++;
+	now = READ_ONCE(*seq);
+	/* Pairs with the exchange in synchronize_rcu(). */
+	if (!(now & 1))
+		xchg(seq, now + 1);
+}
+
+void preempt_enable(void)
+{
+	unsigned long *seq = &rcu_cpu[host_cpu].seq;
+
+	barrier();
+	if (!--preempt_depth)
+		smp_store_release(seq, (READ_ONCE(*seq) | 1) + 1);
+}
+
+void synchronize_rcu(void)
+{
+	unsigned int cpu;
+
+	for (cpu = 0; cpu < HOST_NR_CPUS; cpu++) {
+		unsigned long *seq = &rcu_cpu[cpu].seq;
+		unsigned long then;
+
+		then = __atomic_fetch_add(seq, 0, __ATOMIC_SEQ_CST);
+		while ((then & 1) &&
+		       __atomic_load_n(seq, __ATOMIC_ACQUIRE) == then)
+			sched_yield();
+	}
+}
+
+void call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head))
+{
+	head->func = func;
+	head->next = READ_ONCE(rcu_queue);
+	while (!try_cmpxchg_release(&rcu_queue, &head->next, head))
+		;
+}
+
+/* Nobody runs callbacks but the callers of this. */
+void rcu_barrier(void)
+{
+	struct rcu_head *head = xchg(&rcu_queue, NULL), *next;
+
+	synchronize_rcu();
+	for (; head; head = next) {
+		next = head->next;
+		head->func(head);
+	}
+}
+
+/* Pages: naturally aligned runs of 64 KiB. The first is never given out. */
+static struct page pages[NR_CHUNKS];
+static bool used[NR_CHUNKS] = { true };
+static pthread_mutex_t page_lock = PTHREAD_MUTEX_INITIALIZER;
+
+__attribute__((constructor)) static void arena_map(void)
+{
+	char *p = mmap(NULL, HOST_ARENA_BYTES + ARENA_ALIGN,
+		       PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		abort();
+	host_arena = p + (-(unsigned long)p & (ARENA_ALIGN - 1));
+	ASAN_POISON_MEMORY_REGION(host_arena, HOST_ARENA_BYTES);
+}
+
+static unsigned int run_used(unsigned int i, unsigned int nr)
+{
+	unsigned int sum = 0;
+
+	while (nr--)
+		sum += used[i + nr];
+	return sum;
+}
+
+struct page *alloc_pages(gfp_t gfp, unsigned int order)
+{
+	unsigned int nr = 1U << (order - CHUNK_ORDER), i;
+	struct page *page = NULL;
+
+	pthread_mutex_lock(&page_lock);
+	for (i = 0; i < NR_CHUNKS && !page; i += nr) {
+		if (run_used(i, nr))
+			continue;
+		memset(used + i, true, nr);
+		page = &pages[i];
+		page->refs = 1;
+	}
+	pthread_mutex_unlock(&page_lock);
+	if (page) {
+		ASAN_UNPOISON_MEMORY_REGION(page_address(page), nr * CHUNK_BYTES);
+		if (gfp & __GFP_ZERO)
+			memset(page_address(page), 0, nr * CHUNK_BYTES);
+	}
+	return page;
+}
+
+void __free_pages(struct page *page, unsigned int order)
+{
+	unsigned int nr = 1U << (order - CHUNK_ORDER);
+
+	if (--page->refs)
+		return;
+	ASAN_POISON_MEMORY_REGION(page_address(page), nr * CHUNK_BYTES);
+	pthread_mutex_lock(&page_lock);
+	memset(used + (page - pages), false, nr);
+	pthread_mutex_unlock(&page_lock);
+}
+
+/* The page of a pool address; NULL for one of the C library's. */
+struct page *virt_to_page(const void *p)
+{
+	unsigned long offset = (const char *)p - host_arena;
+
+	return offset < HOST_ARENA_BYTES ? &pages[offset / CHUNK_BYTES] : NULL;
+}
+
+void *page_address(const struct page *page)
+{
+	return host_arena + (page - pages) * CHUNK_BYTES;
+}
+
+/* 64 KiB runs given out and not yet back. */
+unsigned int host_chunks_used(void)
+{
+	return run_used(1, NR_CHUNKS - 1);
+}

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What pool/ needs of the kernel, in user space. Included ahead of each source;
+ * the <linux/...> headers that the sources name are made as empty files.
+ *
+ * A thread is a CPU, a signal handler an interrupt, an arena the direct map.
+ *
+ * Atomic operations get the order that their kernel names say. Two things have
+ * no counterpart here. A kernel reader relies on the address dependency from a
+ * pointer to what it points at; C has nothing that fits, so that loads of
+ * pointers are acquires. And smp_mb__after_atomic() is a compiler barrier, as
+ * on x86, where a locked instruction is a full barrier already: the thread
+ * sanitizer sees that data is handed over in order, but not a lost wake-up of
+ * the mask protocol. That is for ../models.
+ */
+#ifndef _HKM_HOST_KERNEL_H
+#define _HKM_HOST_KERNEL_H
+
+#ifndef __x86_64__
+#error "smp_mb__after_atomic() is right for x86-64 only"
+#endif
+
+#include <errno.h>
+#include <malloc.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Types and annotations */
+typedef uint8_t u8;
+typedef uint16_t u16;
+typedef uint32_t u32;
+typedef unsigned long long u64;
+typedef long long s64;
+typedef unsigned int gfp_t;
+typedef struct { s64 counter; } atomic64_t;
+typedef struct { long counter; } atomic_long_t;
+
+#define __init
+#define __ro_after_init
+#define __percpu
+#define __rcu
+#define __malloc
+#define __alloc_size(...)
+#define __realloc_size(...)
+#define __must_check		__attribute__((warn_unused_result))
+#define __aligned(x)		__attribute__((aligned(x)))
+#define ____cacheline_aligned	__aligned(64)
+#define __always_inline		inline __attribute__((always_inline))
+#define noinline		__attribute__((noinline))
+#define likely(x)		__builtin_expect(!!(x), 1)
+#define unlikely(x)		__builtin_expect(!!(x), 0)
+#define EXPORT_SYMBOL_GPL(sym)
+#define EXPORT_SYMBOL_IF_KUNIT(sym)
+#define _RET_IP_		((unsigned long)__builtin_return_address(0))
+
+#define KERNEL_VERSION(a, b, c)	(((a) << 16) + ((b) << 8) + (c))
+#define LINUX_VERSION_CODE	KERNEL_VERSION(7, 0, 0)
+
+/* IS_ENABLED(): 1 for an option that is defined as 1. */
+#define CONFIG_KUNIT		1
+#define __ARG_PLACEHOLDER_1	0,
+#define __second(ignored, val, ...) val
+#define __is_one(arg_or_junk)	__second(arg_or_junk 1, 0)
+#define __is_defined(val)	__is_one(__ARG_PLACEHOLDER_##val)
+#define IS_ENABLED(option)	__is_defined_expanded(option)
+#define __is_defined_expanded(val) __is_defined(val)
+
+/* Arithmetic */
+#define SZ_1K			0x400
+#define SZ_2K			0x800
+#define SZ_4K			0x1000
+#define SZ_8K			0x2000
+#define SZ_16K			0x4000
+#define SZ_32K			0x8000
+#define SZ_1M			0x100000
+#define ARRAY_SIZE(a)		(sizeof(a) / sizeof((a)[0]))
+#define BIT_ULL(n)		(1ULL << (n))
+#define min(a, b)		((a) < (b) ? (a) : (b))
+#define min_t(type, a, b)	min((type)(a), (type)(b))
+#define ilog2(n)		(31 - __builtin_clz(n))
+#define __ffs64(word)		((unsigned long)__builtin_ctzll(word))
+#define container_of(p, type, member) \
+	((type *)((char *)(p) - offsetof(type, member)))
+#define struct_size(p, member, n) \
+	(sizeof(*(p)) + (n) * sizeof(*(p)->member))
+#define array_size(n, size)	((n) * (size))
+#define check_mul_overflow(a, b, p) __builtin_mul_overflow(a, b, p)
+#define hash_long(val, bits)	((val) * 0x61C8864680B583EBull >> (64 - (bits)))
+
+/* Memory order: HOST_ACQUIRE can be weakened, to see that TSan notices. */
+#ifndef HOST_ACQUIRE
+#define HOST_ACQUIRE		__ATOMIC_ACQUIRE
+#endif
+#define POINTER_TYPE_CLASS	5
+#define LOAD_ORDER(x)						\
+	(__builtin_classify_type(x) == POINTER_TYPE_CLASS ?	\
+	 __ATOMIC_ACQUIRE : __ATOMIC_RELAXED)
+#define barrier()		__asm__ __volatile__("" ::: "memory")
+#define data_race(x)		(x)
+#define OPTIMIZER_HIDE_VAR(x)	__asm__ ("" : "+r" (x))
+#define READ_ONCE(x)		__atomic_load_n(&(x), LOAD_ORDER(x))
+#define WRITE_ONCE(x, val)	__atomic_store_n(&(x), val, __ATOMIC_RELAXED)
+#define smp_store_release(p, val) __atomic_store_n(p, val, __ATOMIC_RELEASE)
+#define smp_mb__after_atomic()	barrier()
+
+#define cmpxchg_order(p, old, new, order)				\
+({									\
+	__typeof__(*(p)) old_ = (old);					\
+									\
+	__atomic_compare_exchange_n(p, &old_, new, false, order,	\
+				    __ATOMIC_RELAXED);			\
+	old_;								\
+})
+#define try_cmpxchg_order(p, old, new, order)				\
+	__atomic_compare_exchange_n(p, old, new, false, order, __ATOMIC_RELAXED)
+#define xchg(p, val)		__atomic_exchange_n(p, val, __ATOMIC_SEQ_CST)
+#define cmpxchg_relaxed(p, old, new) \
+	cmpxchg_order(p, old, new, __ATOMIC_RELAXED)
+#define cmpxchg_release(p, old, new) \
+	cmpxchg_order(p, old, new, __ATOMIC_RELEASE)
+#define try_cmpxchg_release(p, old, new) \
+	try_cmpxchg_order(p, old, new, __ATOMIC_RELEASE)
+#define atomic64_try_cmpxchg_release(v, old, new) \
+	try_cmpxchg_order(&(v)->counter, old, new, __ATOMIC_RELEASE)
+#define atomic64_try_cmpxchg_acquire(v, old, new) \
+	try_cmpxchg_order(&(v)->counter, old, new, HOST_ACQUIRE)
+#define atomic64_read(v)	READ_ONCE((v)->counter)
+#define atomic64_set(v, val)	WRITE_ONCE((v)->counter, val)
+#define atomic64_or(mask, v) \
+	((void)__atomic_fetch_or(&(v)->counter, mask, __ATOMIC_RELAXED))
+#define atomic64_andnot(mask, v) \
+	((void)__atomic_fetch_and(&(v)->counter, ~(mask), __ATOMIC_RELAXED))
+#define atomic_long_read(v)	READ_ONCE((v)->counter)
+#define atomic_long_add(n, v) \
+	((void)__atomic_fetch_add(&(v)->counter, n, __ATOMIC_RELAXED))
+#define atomic_long_sub(n, v)	atomic_long_add(-(n), v)
+
+static inline bool test_and_set_bit(long nr, unsigned long *word)
+{
+	unsigned long bit = 1UL << nr;
+
+	return __atomic_fetch_or(word, bit, __ATOMIC_SEQ_CST) & bit;
+}
+
+/* CPUs */
+#define HOST_NR_CPUS		8
+#define HOST_PERCPU_BYTES	(64 * SZ_1K)
+
+extern __thread unsigned int host_cpu;
+extern __thread bool host_in_nmi;
+
+void *host_alloc_percpu(size_t size);
+
+#define alloc_percpu(type)	((type *)host_alloc_percpu(sizeof(type)))
+#define free_percpu(p)		free(p)
+#define per_cpu_ptr(p, cpu) \
+	((__typeof__(p))((char *)(p) + (cpu) * HOST_PERCPU_BYTES))
+#define this_cpu_ptr(p)		per_cpu_ptr(p, host_cpu)
+#define this_cpu_inc(x) \
+	((void)__atomic_fetch_add(this_cpu_ptr(&(x)), 1, __ATOMIC_RELAXED))
+#define for_each_possible_cpu(cpu) \
+	for ((cpu) = 0; (cpu) < HOST_NR_CPUS; (cpu)++)
+
+#define in_nmi()		host_in_nmi
+#define might_alloc(gfp)	((void)(gfp))
+#define cond_resched()		do { } while (0)
+
+/* RCU: a section is what lies between preempt_disable() and _enable(). */
+struct rcu_head {
+	struct rcu_head *next;
+	void (*func)(struct rcu_head *head);
+};
+
+void preempt_disable(void);
+void preempt_enable(void);
+void synchronize_rcu(void);
+void rcu_barrier(void);
+void call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head));
+
+#define rcu_dereference_sched(p)	READ_ONCE(p)
+#define rcu_dereference_protected(p, cond) (p)
+#define rcu_assign_pointer(p, val)	smp_store_release(&(p), val)
+#define RCU_INIT_POINTER(p, val)	WRITE_ONCE(p, val)
+
+/* Pages */
+#define MAX_PHYSMEM_BITS	HOST_PHYSMEM_BITS
+#ifndef HOST_PHYSMEM_BITS
+#define HOST_PHYSMEM_BITS	46
+#endif
+#define PAGE_SHIFT		12
+#define PAGE_SIZE		(1UL << PAGE_SHIFT)
+#define PAGE_OFFSET		((unsigned long)host_arena)
+#define HOST_ARENA_BYTES	(256UL * SZ_1M)
+#define high_memory		((void *)(host_arena + HOST_ARENA_BYTES))
+
+enum {
+	__GFP_ZERO = 1,
+	__GFP_COMP = 2,
+	__GFP_NOWARN = 4,
+	__GFP_NORETRY = 8,
+	__GFP_NOFAIL = 16,
+	__GFP_RETRY_MAYFAIL = 32,
+	__GFP_MEMALLOC = 64,
+	__GFP_HIGH = 128,
+	__GFP_DIRECT_RECLAIM = 256,
+	__GFP_DMA = 512,
+	__GFP_DMA32 = 1024,
+	__GFP_HIGHMEM = 2048,
+	__GFP_MOVABLE = 4096,
+	__GFP_RECLAIMABLE = 8192,
+	__GFP_ACCOUNT = 16384,
+	__GFP_THISNODE = 32768,
+	GFP_KERNEL = __GFP_DIRECT_RECLAIM,
+	GFP_ATOMIC = __GFP_HIGH,
+};
+
+struct page {
+	int refs;
+};
+
+extern char *host_arena;
+
+struct page *alloc_pages(gfp_t gfp, unsigned int order);
+void __free_pages(struct page *page, unsigned int order);
+struct page *virt_to_page(const void *p);
+void *page_address(const struct page *page);
+unsigned int host_chunks_used(void);
+
+#define get_page(page)		((void)((page)->refs++))
+#define put_page(page)		((void)((page)->refs--))
+#define page_ref_count(page)	((page)->refs)
+#define virt_to_head_page(p)	virt_to_page(p)
+#define virt_addr_valid(p)	true
+#define PageSlab(page)		(!(page))
+#define PageLargeKmalloc(page)	false
+#define pfn_to_kaddr(pfn)	((void *)(PAGE_OFFSET + ((pfn) << PAGE_SHIFT)))
+#define want_init_on_alloc(gfp)	((gfp) & __GFP_ZERO)
+#define want_init_on_free()	false
+#define NUMA_NO_NODE		(-1)
+#define num_online_nodes()	1
+
+/* Memory hotplug: the one notifier there is. */
+#define NOTIFY_OK		1
+#define MEM_GOING_ONLINE	8
+
+struct notifier_block {
+	int (*notifier_call)(struct notifier_block *nb, unsigned long action,
+			     void *data);
+};
+
+struct memory_notify {
+	unsigned long start_pfn;
+	unsigned long nr_pages;
+};
+
+extern struct notifier_block *host_memory_nb;
+
+static inline int register_memory_notifier(struct notifier_block *nb)
+{
+	host_memory_nb = nb;
+	return 0;
+}
+
+#define unregister_memory_notifier(nb) ((void)(nb))
+
+/* The kernel allocator */
+#define ZERO_SIZE_PTR		((void *)16)
+#define ZERO_OR_NULL_PTR(p)	((unsigned long)(p) <= 16)
+#define kmalloc(size, gfp)	((void)(gfp), malloc(size))
+#define kzalloc(size, gfp)	((void)(gfp), calloc(1, size))
+#define kmalloc_node(size, gfp, node) kmalloc(size, gfp)
+#define krealloc(p, size, gfp)	((void)(gfp), realloc((void *)(p), size))
+#define kvmalloc(size, gfp)	kmalloc(size, gfp)
+#define kvcalloc(n, size, gfp)	((void)(gfp), calloc(n, size))
+#define kfree(p)		free((void *)(p))
+#define kvfree(p)		free((void *)(p))
+#define kfree_sensitive(p)	free((void *)(p))
+#define ksize(p)		malloc_usable_size((void *)(p))
+#define memzero_explicit(p, n)	explicit_bzero(p, n)
+
+#define pr_err(fmt, ...)	fprintf(stderr, "# " fmt, ##__VA_ARGS__)
+#define pr_warn(fmt, ...)	pr_err(fmt, ##__VA_ARGS__)
+#define get_random_long()	0x5bd1e9955bd1e995UL
+
+#endif /* _HKM_HOST_KERNEL_H */
