@@ -48,20 +48,20 @@ static void *alloc_stocked(struct hkm_cpu *cpu, unsigned int class_id,
 {
 	void *block = NULL;
 
-	if (likely(cpu)) {
+	if (likely(cpu != &hkm_cpu_busy)) {
 		block = hkm_cpu_alloc(cpu, class_id, home, zeroed);
-		hkm_cpu_leave(cpu);
 	} else if (hkm_freelist_pop(class_id, home, &block, 1) ||
 		   hkm_remote_drain(class_id, home, &block, 1)) {
 		hkm_count(class_id, HKM_slow_allocs);
 	}
+	hkm_cpu_leave(cpu);
 	preempt_enable();
 	return block;
 }
 
 /*
- * The ring had nothing (@cpu is our front end), or belongs to the context that
- * we interrupted (@cpu is NULL). Ends what alloc_fast() began.
+ * The ring had nothing, or belongs to the context that we interrupted. Ends what
+ * alloc_fast() began.
  */
 static noinline void *alloc_slow(size_t size, gfp_t flags,
 				 unsigned int class_id, unsigned long site,
@@ -90,7 +90,7 @@ static noinline void *alloc_slow(size_t size, gfp_t flags,
 
 /*
  * Serves from this CPU's ring. False if that is empty or in use: then preemption
- * stays off, and the busy section open unless @cpu is set to NULL.
+ * stays off and the busy section open.
  *
  * This and hkm_kfree() are the hot paths: what leaves them does so by a call in
  * tail position with the arguments where they are, so that no register need be
@@ -105,12 +105,8 @@ static __always_inline bool alloc_fast(size_t step, void **block,
 
 	preempt_disable();
 	*class_id = rcu_dereference_sched(hkm_policy)->class_of[step];
-	*cpu = this_cpu_ptr(hkm_cpus);
-	if (unlikely(!hkm_cpu_enter(*cpu))) {
-		*cpu = NULL;
-		return false;
-	}
-	ring = hkm_cpu_ring(*cpu, *class_id);
+	*cpu = hkm_cpu_enter();
+	ring = hkm_cpu_ring(*cpu, *class_id * sizeof(*ring));
 	nr = ring->nr;
 	if (unlikely(!nr))
 		return false;
@@ -246,27 +242,23 @@ static noinline void free_odd(const void *p, const struct hkm_chunk *chunk,
 		free_foreign(p, site);
 }
 
-/* Our ring is full. Ends the caller's busy section and preempt_disable(). */
-static noinline void free_full(void *block, struct hkm_chunk *chunk,
+/* The ring is full, or in use. Ends the busy section and preempt_disable(). */
+static noinline void free_slow(void *block, struct hkm_chunk *chunk,
 			       struct hkm_cpu *cpu)
 {
-	hkm_cpu_free(cpu, chunk->class_id, block);
+	if (likely(cpu != &hkm_cpu_busy))
+		hkm_cpu_free(cpu, chunk->class_id, block);
+	else
+		hkm_remote_push(chunk->class_id, block);
 	hkm_cpu_leave(cpu);
 	preempt_enable();
 }
 
-/* The ring is in use, or blocks are cleared on free. Ends the preempt_disable(). */
-static noinline void free_slow(void *block, struct hkm_chunk *chunk)
+static noinline void free_cleared(void *block, struct hkm_chunk *chunk)
 {
-	struct hkm_cpu *cpu = this_cpu_ptr(hkm_cpus);
-
-	if (want_init_on_free())
-		memset(block, 0, hkm_classes[chunk->class_id].size_bytes);
+	memset(block, 0, hkm_classes[chunk->class_id].size_bytes);
 	hkm_block_mark(block);
-	if (hkm_cpu_enter(cpu))
-		return free_full(block, chunk, cpu);
-	hkm_remote_push(chunk->class_id, block);
-	preempt_enable();
+	free_slow(block, chunk, hkm_cpu_enter());
 }
 
 /**
@@ -290,16 +282,14 @@ void hkm_kfree(const void *p)
 	if (unlikely(!hkm_chunk_block_start(chunk, p) || hkm_block_is_marked(p)))
 		return free_odd(p, chunk, _RET_IP_);
 	if (want_init_on_free())
-		return free_slow((void *)p, chunk);
+		return free_cleared((void *)p, chunk);
 	hkm_block_mark((void *)p);
 
-	cpu = this_cpu_ptr(hkm_cpus);
-	if (unlikely(!hkm_cpu_enter(cpu)))
-		return free_slow((void *)p, chunk);
-	ring = hkm_cpu_ring(cpu, chunk->class_id);
+	cpu = hkm_cpu_enter();
+	ring = hkm_cpu_ring(cpu, chunk->ring_offset);
 	nr = ring->nr;
 	if (unlikely(nr >= ring->limit))
-		return free_full((void *)p, chunk, cpu);
+		return free_slow((void *)p, chunk, cpu);
 	ring->slot[nr] = (void *)p;
 	ring->nr = nr + 1;
 	hkm_cpu_leave(cpu);

@@ -15,8 +15,10 @@
  *   entry by a store: the entry's pages are its own.
  * - Only the memory notifier replaces the top array, before hot-added pages
  *   reach the page allocator. It forbids new leaves, waits for the refills that
- *   did not see that yet, and then copies. A refill that needs a new leaf
- *   meanwhile fails, and its request falls back to the kernel allocator.
+ *   did not see that yet, copies, publishes, and waits for the readers of the
+ *   old array before it allows leaves again: at any time, all arrays in use
+ *   hold the same leaves. A refill that needs a new leaf meanwhile fails, and
+ *   its request falls back to the kernel allocator.
  *
  * Pages and descriptors are given back after a grace period, because a popper
  * of the shared tier may still look at a chunk that has just gone; see
@@ -28,6 +30,7 @@
 #include <linux/slab.h>
 
 #include "chunk.h"
+#include "cpu_cache.h"
 #include "harden.h"
 #include "../include/hkm_compat.h"
 
@@ -160,8 +163,9 @@ static int map_grow(unsigned long nr)
 	synchronize_rcu();
 	memcpy(map->leaf, old->leaf, array_size(old->nr, sizeof(*old->leaf)));
 	rcu_assign_pointer(hkm_map, map);
-	WRITE_ONCE(map_growing, false);
+	/* While the old map has readers, no leaf may be in the new one alone. */
 	synchronize_rcu();
+	WRITE_ONCE(map_growing, false);
 	kvfree(old);
 	return 0;
 }
@@ -280,6 +284,7 @@ struct hkm_chunk *hkm_chunk_create(unsigned int class_id, unsigned int home,
 		goto free_page;
 	chunk->base = page_address(page);
 	chunk->magic = cl->magic;
+	chunk->ring_offset = class_id * sizeof(struct hkm_ring);
 	chunk->class_id = class_id;
 	chunk->home = home;
 	chunk->span_order = order;

@@ -37,6 +37,7 @@ struct hkm_slot {
  * struct hkm_chunk - descriptor of one span of 1, 2 or 4 chunks
  * @base: first block; the span's first byte
  * @magic: copy of the class's, beside @base for the free path
+ * @ring_offset: where in a CPU's front end the class's ring is
  * @class_id: size class
  * @home: shard of the call site that the span was allocated for
  * @span_order: log2 of its chunks
@@ -50,6 +51,7 @@ struct hkm_slot {
 struct hkm_chunk {
 	void *base;
 	u64 magic;
+	u32 ring_offset;
 	u8 class_id;
 	u8 home;
 	u8 span_order;

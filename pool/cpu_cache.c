@@ -4,12 +4,13 @@
  *
  * Everything in struct hkm_cpu but the slow counters belongs to its CPU and is
  * touched only inside a busy section (hkm_cpu_enter()): preemption is off, so no
- * other task gets in, and an interrupt or NMI that finds the flag set goes to
- * the shared tier instead. No lock, no atomic operation, no masked interrupts.
+ * other task gets in, and an interrupt or NMI that comes meanwhile finds a
+ * stand-in and goes to the shared tier. No lock, no atomic operation, no masked
+ * interrupts, and no test for being interrupted on the hot path.
  *
  * What a CPU holds is bounded in bytes. Every ring slot that may be filled and
  * every active page installed is granted out of one budget per CPU. Rings start
- * small and double each time they run full or empty, as long as there is room;
+ * at nothing and double each time they run full or empty, as long as there is room;
  * room is taken from classes that were idle since the hand last passed them (a
  * clock, as for page replacement). So a CPU's whole budget serves the classes
  * that it uses now, and busy classes do not rob each other.
@@ -24,13 +25,21 @@
 #include "../include/hkm_compat.h"
 #include "../learner/policy.h"
 
-#define HKM_RING_MIN	1
 #define HKM_BATCH_MAX	(HKM_RING_SLOTS / 2)
 #define HKM_GROW_PAUSE	8
 
 /* Set at init. */
 struct hkm_cpu __percpu *hkm_cpus;
 EXPORT_SYMBOL_IF_KUNIT(hkm_cpus);
+
+/* Never written to: no block in any ring, and no room for one. */
+struct hkm_cpu hkm_cpu_busy;
+EXPORT_SYMBOL_IF_KUNIT(hkm_cpu_busy);
+
+DEFINE_PER_CPU(struct hkm_cpu *, hkm_cpu_this);
+#if IS_ENABLED(CONFIG_KUNIT)
+EXPORT_PER_CPU_SYMBOL_GPL(hkm_cpu_this);
+#endif
 
 /* Moves the @nr blocks longest in the ring to the shared tier. */
 static void ring_flush(struct hkm_ring *ring, unsigned int class_id,
@@ -79,7 +88,7 @@ static void run_flush(struct hkm_cpu *cpu, struct hkm_run *run,
 	run_retire(cpu, run);
 }
 
-/* Takes back everything granted to an idle class but its smallest ring. */
+/* Takes back everything that was granted to an idle class. */
 static void idle_class_shrink(struct hkm_cpu *cpu, unsigned int class_id)
 {
 	struct hkm_ring *ring = &cpu->ring[class_id];
@@ -88,13 +97,10 @@ static void idle_class_shrink(struct hkm_cpu *cpu, unsigned int class_id)
 	for (i = 0; i < ARRAY_SIZE(ring->run); i++)
 		if (ring->run[i].end)
 			run_flush(cpu, &ring->run[i], class_id);
-	if (ring->limit <= HKM_RING_MIN)
-		return;
-	if (ring->nr > HKM_RING_MIN)
-		ring_flush(ring, class_id, ring->nr - HKM_RING_MIN);
-	cpu->parked_bytes -= (ring->limit - HKM_RING_MIN) *
-			     hkm_classes[class_id].size_bytes;
-	ring->limit = HKM_RING_MIN;
+	if (ring->nr)
+		ring_flush(ring, class_id, ring->nr);
+	cpu->parked_bytes -= ring->limit * hkm_classes[class_id].size_bytes;
+	ring->limit = 0;
 }
 
 /* Moves the hand by one class, and takes that one's room if it is idle. */
@@ -130,7 +136,7 @@ static noinline void ring_grow(struct hkm_cpu *cpu, unsigned int class_id)
 {
 	struct hkm_ring *ring = &cpu->ring[class_id];
 	u32 size = hkm_classes[class_id].size_bytes;
-	u32 want = min_t(u32, ring->limit, HKM_RING_SLOTS - ring->limit);
+	u32 want = clamp_t(u32, ring->limit, 1, HKM_RING_SLOTS - ring->limit);
 	u32 more = budget_room(cpu, class_id, want * size) / size;
 
 	cpu->parked_bytes += more * size;
@@ -202,10 +208,10 @@ void *hkm_cpu_alloc(struct hkm_cpu *cpu, unsigned int class_id,
 		return block;
 
 	ring_strained(cpu, class_id);
-	want = batch_size(ring);
+	want = batch_size(ring) ?: 1;
 	nr = hkm_freelist_pop(class_id, home, ring->slot, want);
 	/* Makes full batches again of what was scattered, once they return. */
-	if (unlikely(nr < want))
+	if (unlikely(nr < want && nr))
 		nr += hkm_freelist_pop(class_id, home, ring->slot + nr,
 				       ring->limit - nr);
 	if (unlikely(!nr))
@@ -234,9 +240,12 @@ void hkm_cpu_free(struct hkm_cpu *cpu, unsigned int class_id, void *block)
 
 	if (ring->nr >= ring->limit)
 		ring_strained(cpu, class_id);
-	if (ring->nr >= ring->limit)
+	if (ring->nr >= ring->limit && ring->limit)
 		ring_flush(ring, class_id, batch_size(ring));
-	ring->slot[ring->nr++] = block;
+	if (likely(ring->limit))
+		ring->slot[ring->nr++] = block;
+	else
+		ring->flushed += hkm_freelist_push(class_id, &block, 1);
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_cpu_free);
 
@@ -289,21 +298,13 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_cpu_park);
 
 int __init hkm_cpu_init(void)
 {
-	unsigned int id;
 	int i;
 
 	hkm_cpus = alloc_percpu(struct hkm_cpu);
 	if (!hkm_cpus)
 		return -ENOMEM;
-	for_each_possible_cpu(i) {
-		struct hkm_cpu *cpu = per_cpu_ptr(hkm_cpus, i);
-
-		for (id = 0; id < HKM_NR_CLASSES; id++) {
-			cpu->ring[id].limit = HKM_RING_MIN;
-			cpu->parked_bytes += HKM_RING_MIN *
-					     hkm_classes[id].size_bytes;
-		}
-	}
+	for_each_possible_cpu(i)
+		per_cpu(hkm_cpu_this, i) = per_cpu_ptr(hkm_cpus, i);
 	return 0;
 }
 
@@ -317,12 +318,10 @@ void hkm_cpu_drain(struct hkm_cpu *cpu)
 {
 	unsigned int id;
 
-	for (id = 0; id < HKM_NR_CLASSES; id++) {
+	for (id = 0; id < HKM_NR_CLASSES; id++)
 		idle_class_shrink(cpu, id);
-		if (cpu->ring[id].nr)
-			ring_flush(&cpu->ring[id], id, cpu->ring[id].nr);
-	}
 }
+EXPORT_SYMBOL_IF_KUNIT(hkm_cpu_drain);
 
 void hkm_cpu_exit(void)
 {

@@ -61,20 +61,22 @@ struct hkm_ring {
 /**
  * struct hkm_cpu - one CPU's front end
  * @ring: per class; first, so that a class's ring is one shift away
- * @busy: a context of this CPU is inside a busy section
  * @hand: class that the search for idle room looks at next
  * @parked_bytes: granted to rings and active pages; kept to the policy's budget
  * @slow: HKM_SLOW_COUNTERS, by this_cpu_inc() from any context
  */
 struct hkm_cpu {
 	struct hkm_ring ring[HKM_NR_CLASSES];
-	bool busy;
 	u8 hand;
 	u32 parked_bytes;
 	u64 slow[HKM_NR_CLASSES][HKM_NR_COUNTERS];
 };
 
 extern struct hkm_cpu __percpu *hkm_cpus;
+/* Stands for a front end in use by the context that was interrupted. */
+extern struct hkm_cpu hkm_cpu_busy;
+/* What hkm_cpu_enter() gets: this CPU's front end, or &hkm_cpu_busy. */
+DECLARE_PER_CPU(struct hkm_cpu *, hkm_cpu_this);
 
 /**
  * hkm_count() - count one event off the hot path
@@ -97,44 +99,45 @@ static inline u64 hkm_ring_frees(const struct hkm_ring *ring)
 
 /**
  * hkm_cpu_enter() - begin a busy section
- * @cpu: this CPU's front end
  *
- * Preemption must be off. On success the caller alone uses this CPU's rings
- * and active pages until hkm_cpu_leave(); an interrupt that comes in between
- * is refused here and takes the shared tier. A plain flag is enough: an
- * interrupting context runs to its end, and so leaves the flag as it found it.
+ * Preemption must be off. Until hkm_cpu_leave() the caller alone uses this CPU's
+ * rings and active pages: an interrupt that comes in between gets
+ * &hkm_cpu_busy, whose rings are all empty and full at once, and so ends up on
+ * the slow path, which tells the difference and uses the shared tier. Plain
+ * accesses are enough: an interrupting context runs to its end, and leaves the
+ * pointer as it found it.
  *
- * Return: false if the section that was interrupted is busy.
+ * Return: this CPU's front end, or &hkm_cpu_busy.
  */
-static __always_inline bool hkm_cpu_enter(struct hkm_cpu *cpu)
+static __always_inline struct hkm_cpu *hkm_cpu_enter(void)
 {
-	/* A plain load: it races with nothing but interrupts, as said above. */
-	if (unlikely(data_race(cpu->busy)))
-		return false;
-	WRITE_ONCE(cpu->busy, true);
-	/* Same CPU: only the compiler could move the section above the flag. */
+	struct hkm_cpu *cpu = __this_cpu_read(hkm_cpu_this);
+
+	__this_cpu_write(hkm_cpu_this, &hkm_cpu_busy);
+	/* Same CPU: only the compiler could move the section before the write. */
 	barrier();
-	return true;
-}
-
-/*
- * The ring of a class. Hides from the compiler where the pointer comes from: it
- * would compute the address of each slot from the front end's start, anew.
- */
-static __always_inline struct hkm_ring *hkm_cpu_ring(struct hkm_cpu *cpu,
-						     unsigned int class_id)
-{
-	struct hkm_ring *ring = &cpu->ring[class_id];
-
-	OPTIMIZER_HIDE_VAR(ring);
-	return ring;
+	return cpu;
 }
 
 static __always_inline void hkm_cpu_leave(struct hkm_cpu *cpu)
 {
 	/* Pairs with the barrier() in hkm_cpu_enter(), on the same CPU. */
 	barrier();
-	WRITE_ONCE(cpu->busy, false);
+	__this_cpu_write(hkm_cpu_this, cpu);
+}
+
+/*
+ * The ring at @offset bytes into a front end: a class's number times the size of
+ * a ring. Hides from the compiler where the pointer comes from: it would compute
+ * the address of each slot from the front end's start, anew.
+ */
+static __always_inline struct hkm_ring *hkm_cpu_ring(struct hkm_cpu *cpu,
+						     unsigned long offset)
+{
+	struct hkm_ring *ring = (void *)cpu + offset;
+
+	OPTIMIZER_HIDE_VAR(ring);
+	return ring;
 }
 
 int hkm_cpu_init(void);

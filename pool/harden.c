@@ -10,9 +10,11 @@
 
 #include "chunk.h"
 #include "harden.h"
+#include "../include/hkm_compat.h"
 
 /* Set once, before the first chunk exists. */
 unsigned long hkm_secret __ro_after_init;
+EXPORT_SYMBOL_IF_KUNIT(hkm_secret);
 
 static unsigned long reported;
 

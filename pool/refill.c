@@ -38,7 +38,7 @@ static void run_scatter(struct hkm_cpu *cpu, unsigned int class_id,
 
 	for (; run->next < run->end; run->next += size) {
 		hkm_block_mark(run->next);
-		if (!cpu || !hkm_cpu_park(cpu, class_id, run->next))
+		if (!hkm_cpu_park(cpu, class_id, run->next))
 			blocks[nr++] = run->next;
 	}
 	if (nr)
@@ -82,9 +82,7 @@ void *hkm_alloc_refill(unsigned int class_id, unsigned int home, gfp_t gfp,
 		return NULL;
 
 	preempt_disable();
-	cpu = this_cpu_ptr(hkm_cpus);
-	if (!hkm_cpu_enter(cpu))
-		cpu = NULL;
+	cpu = hkm_cpu_enter();
 	block = chunk[0]->base;
 	for (i = 0; i < nr; i++) {
 		u32 size = hkm_classes[class_id].size_bytes;
@@ -94,13 +92,13 @@ void *hkm_alloc_refill(unsigned int class_id, unsigned int home, gfp_t gfp,
 		run.end = chunk[i]->base + chunk[i]->nr_blocks * size;
 		run.span_bytes = HKM_CHUNK_BYTES << chunk[i]->span_order;
 		/* A run of one block is not worth an active page. */
-		if (!cpu || run.end - run.next <= size ||
+		if (cpu == &hkm_cpu_busy || run.end - run.next <= size ||
 		    !hkm_cpu_install(cpu, class_id, &run))
 			run_scatter(cpu, class_id, &run);
 	}
 	hkm_count(class_id, HKM_slow_allocs);
-	if (cpu)
-		hkm_cpu_leave(cpu);
+	hkm_count(class_id, HKM_refill_allocs);
+	hkm_cpu_leave(cpu);
 	preempt_enable();
 
 	*zeroed = run.zeroed;
@@ -181,3 +179,4 @@ void hkm_pool_drain(void)
 		pr_err("%u blocks still in use; their memory stays allocated\n",
 		       live);
 }
+EXPORT_SYMBOL_IF_KUNIT(hkm_pool_drain);

@@ -112,3 +112,4 @@ int hkm_size_classes_init(unsigned int dyn1_bytes)
 	hkm_class_set(&hkm_classes[HKM_CLASS_DYN1], dyn1_bytes);
 	return 0;
 }
+EXPORT_SYMBOL_IF_KUNIT(hkm_size_classes_init);

@@ -20,6 +20,7 @@
 	X(refills, "chunks taken from the page allocator")		\
 	X(fallbacks, "requests handed to the kernel allocator")		\
 	X(slow_allocs, "misses that shared tier or refill served")	\
+	X(refill_allocs, "slow_allocs that were served with new chunks")	\
 	X(unserved, "misses that the pool did not serve")		\
 	X(rejects, "frees refused because the caller erred")
 

@@ -91,7 +91,8 @@ struct nested {
  * @tally: its counts
  * @rnd: its random numbers
  * @hold: blocks it keeps
- * @lock: serialises those that put into @inbox
+ * @lock: held by the worker alone, to be in atomic context
+ * @inbox_lock: serialises those that put into @inbox
  * @inbox: blocks sent by other workers; the worker alone gets
  * @timer: fires on the worker's CPU
  * @tick: what @timer owns
@@ -102,7 +103,8 @@ struct worker {
 	struct tally tally;
 	struct rnd_state rnd;
 	struct hold hold[WORKER_HOLDS];
-	spinlock_t lock;
+	spinlock_t lock;		/* for atomic context alone */
+	spinlock_t inbox_lock;		/* who puts into inbox */
 	DECLARE_KFIFO(inbox, struct hold, INBOX_BLOCKS);
 	struct hrtimer timer;
 	struct nested tick;
@@ -141,7 +143,6 @@ RESULT(nmi_allocs, "blocks allocated in NMIs");
 
 static struct worker *workers;
 static unsigned int nr_workers;
-static DEFINE_SPINLOCK(atomic_lock);
 
 /* The first worker of each CPU, for the NMI handler. */
 static struct worker *worker_of_cpu[NR_CPUS];
@@ -182,7 +183,7 @@ static void hold_take(struct hold *hold, void *p, u32 bytes, bool zeroed,
 	tally->allocs++;
 	if (zeroed && memchr_inv(p, 0, bytes)) {
 		tally->mismatches++;
-		pr_err_ratelimited("%u bytes at %px are not zero\n", bytes, p);
+		pr_err_ratelimited("%u bytes at %p are not zero\n", bytes, p);
 	}
 	hold->p = p;
 	hold->bytes = bytes;
@@ -194,7 +195,7 @@ static void hold_release(struct hold *hold, struct tally *tally)
 {
 	if (!pattern_ok(hold->p, hold->bytes, hold->tag)) {
 		tally->mismatches++;
-		pr_err_ratelimited("%u bytes at %px are damaged\n", hold->bytes,
+		pr_err_ratelimited("%u bytes at %p are damaged\n", hold->bytes,
 				   hold->p);
 	}
 	hkm_kfree(hold->p);
@@ -207,15 +208,14 @@ static void worker_alloc(struct worker *worker, struct hold *hold)
 	u32 bytes = random_bytes(&worker->rnd);
 	bool zeroed = !random_below(&worker->rnd, 8);
 	gfp_t zero = zeroed ? __GFP_ZERO : 0;
-	unsigned long flags;
 	void *p;
 
 	if (random_below(&worker->rnd, 2)) {
 		p = hkm_kmalloc(bytes, GFP_KERNEL | zero);
 	} else {
-		spin_lock_irqsave(&atomic_lock, flags);
+		spin_lock(&worker->lock);
 		p = hkm_kmalloc(bytes, GFP_ATOMIC | __GFP_NOWARN | zero);
-		spin_unlock_irqrestore(&atomic_lock, flags);
+		spin_unlock(&worker->lock);
 	}
 	hold_take(hold, p, bytes, zeroed, &worker->tally, &worker->rnd);
 }
@@ -224,7 +224,7 @@ static void worker_give_away(struct worker *worker, struct hold *hold)
 {
 	struct worker *to = &workers[random_below(&worker->rnd, nr_workers)];
 
-	if (kfifo_in_spinlocked(&to->inbox, hold, 1, &to->lock))
+	if (kfifo_in_spinlocked(&to->inbox, hold, 1, &to->inbox_lock))
 		hold->p = NULL;
 	else
 		hold_release(hold, &worker->tally);
@@ -368,6 +368,7 @@ static int worker_create(struct worker *worker, int cpu)
 	prandom_seed_state(&worker->tick.rnd, seed + 3 * i + 1);
 	prandom_seed_state(&worker->nmi.rnd, seed + 3 * i + 2);
 	spin_lock_init(&worker->lock);
+	spin_lock_init(&worker->inbox_lock);
 	INIT_KFIFO(worker->inbox);
 	INIT_KFIFO(worker->tick.box);
 	INIT_KFIFO(worker->nmi.box);

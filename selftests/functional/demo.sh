@@ -23,14 +23,8 @@ stream() {
 	printf '%-12s %8d %8d.%d %12d   %s\n' "$1" "$nr" $((mb / 10)) $((mb % 10)) "$ns" "$equal"
 }
 
-# tier TEXT COUNTER...
-tier() {
-	local text=$1 sum
-
-	shift
-	sum=$(pool_sum "$@")
-	printf '  %-44s %8d  %3d %%\n' "$text" "$sum" $((sum * 100 / total))
-}
+# tier TEXT REQUESTS
+tier() { printf '  %-28s %8d  %3d %%\n' "$1" "$2" $(($2 * 100 / total)); }
 
 before=$(free_pages)
 load hakmem && load hkm_pipe || exit 1
@@ -43,12 +37,14 @@ printf '%-12s %8s %10s %12s   %s\n' allocator records MB ns/record "SHA-256 of t
 stream hkm
 total=$(pool_sum hits_ring hits_active slow_allocs fallbacks)
 [ "$total" -gt 0 ] || exit 1
-refilled=$(pool_sum refills)
+# A batch taken from the shared tier serves one request at once.
+shared=$(pool_sum freelist_pops remote_drains)
 tiers=$(
-	tier "this CPU's rings" hits_ring
-	tier "this CPU's active pages" hits_active
-	tier "shared tier, or new chunks ($refilled taken)" slow_allocs
-	tier "kernel's allocator" fallbacks
+	tier "1 this CPU's rings" "$(pool_sum hits_ring)"
+	tier "  this CPU's active pages" "$(pool_sum hits_active)"
+	tier "2 shared tier" "$shared"
+	tier "3 new chunks" $(($(pool_sum slow_allocs) - shared))
+	tier "4 the kernel's allocator" "$(pool_sum fallbacks)"
 )
 chunks=$(pool_sum chunks)
 stream kmalloc

@@ -49,7 +49,6 @@ typedef struct { long counter; } atomic_long_t;
 #define __must_check		__attribute__((warn_unused_result))
 #define __aligned(x)		__attribute__((aligned(x)))
 #define ____cacheline_aligned	__aligned(64)
-#define __always_inline		inline __attribute__((always_inline))
 #define noinline		__attribute__((noinline))
 #define likely(x)		__builtin_expect(!!(x), 1)
 #define unlikely(x)		__builtin_expect(!!(x), 0)
@@ -118,8 +117,8 @@ typedef struct { long counter; } atomic_long_t;
 #define try_cmpxchg_order(p, old, new, order)				\
 	__atomic_compare_exchange_n(p, old, new, false, order, __ATOMIC_RELAXED)
 #define xchg(p, val)		__atomic_exchange_n(p, val, __ATOMIC_SEQ_CST)
-#define cmpxchg_relaxed(p, old, new) \
-	cmpxchg_order(p, old, new, __ATOMIC_RELAXED)
+#define try_cmpxchg_relaxed(p, old, new) \
+	try_cmpxchg_order(p, old, new, __ATOMIC_RELAXED)
 #define cmpxchg_release(p, old, new) \
 	cmpxchg_order(p, old, new, __ATOMIC_RELEASE)
 #define try_cmpxchg_release(p, old, new) \

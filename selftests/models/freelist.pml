@@ -312,30 +312,33 @@ proctype context()
 		ops_left > 0 ->
 		ops_left--;
 		busy++;
+		/* Pushes a block, or two as one batch, or frees one remotely. */
 		if
 		:: HELD(1) -> first = 1
 		:: HELD(2) -> first = 2
 		:: HELD(3) -> first = 3
-		:: first = 0
-		fi
-	   };
-	   if
-	   :: first ->
+		:: goto take
+		fi;
 		link[first] = LINK_END;
 		if
 		:: true -> skip
 		:: HELD(OTHER(first)) ->
 			link[OTHER(first)] = LINK_END;
 			link[first] = OTHER(first)
-		:: remote_push()
+		:: goto free
 		fi
-	   :: else ->
-		if
-		:: nonempty -> freelist_pop()
-		:: remote_nonempty -> remote_drain()
-		:: else -> skip
-		fi
+	   };
+	   goto push;
+take:
+	   if
+	   :: nonempty -> freelist_pop()
+	   :: remote_nonempty -> remote_drain()
+	   :: else -> skip
 	   fi;
+	   goto push;
+free:
+	   remote_push();
+push:
 	   if
 	   :: first -> batch_push()
 	   :: else -> skip

@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What the suites share.
+ */
+#include <linux/completion.h>
+#include <linux/kthread.h>
+#include <linux/module.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+
+#include "common.h"
+#include "../pool/freelist.h"
+#include "../pool/refill.h"
+
+/* What end() puts back. */
+static struct hkm_policy *policy_saved;
+static u32 dyn1_saved;
+
+/* A case left blocks behind: no later one could tell its own from them. */
+static bool pool_dirty;
+
+static void dyn1_set(u32 size_bytes)
+{
+	struct hkm_class *cl = &hkm_classes[HKM_CLASS_DYN1];
+	u32 old = cl->size_bytes;
+	int i;
+
+	hkm_class_set(cl, size_bytes);
+	for_each_possible_cpu(i) {
+		struct hkm_cpu *cpu = per_cpu_ptr(hkm_cpus, i);
+
+		cpu->parked_bytes += (size_bytes - old) *
+				     cpu->ring[HKM_CLASS_DYN1].limit;
+	}
+}
+
+static void policy_restore(void)
+{
+	struct hkm_policy *policy = rcu_dereference_protected(hkm_policy, true);
+
+	if (dyn1_saved)
+		dyn1_set(dyn1_saved);
+	dyn1_saved = 0;
+	if (policy_saved) {
+		rcu_assign_pointer(hkm_policy, policy_saved);
+		synchronize_rcu();
+		kfree(policy);
+	}
+	policy_saved = NULL;
+}
+
+static void front_ends_reset(void)
+{
+	unsigned int id;
+	int i;
+
+	for_each_possible_cpu(i) {
+		struct hkm_cpu *cpu = per_cpu_ptr(hkm_cpus, i);
+
+		cpu->hand = 0;
+		for (id = 0; id < HKM_NR_CLASSES; id++)
+			cpu->ring[id].pause = 0;
+	}
+}
+
+int hkm_kunit_begin(struct kunit *test)
+{
+	unsigned int id;
+
+	for (id = 0; id < HKM_NR_CLASSES; id++)
+		pool_dirty |= hkm_kunit_live(id);
+	if (pool_dirty) {
+		kunit_err(test, "somebody else's blocks are in the pool");
+		return -EBUSY;
+	}
+	hkm_pool_drain();
+	front_ends_reset();
+	return set_cpus_allowed_ptr(current, cpumask_of(raw_smp_processor_id()));
+}
+
+void hkm_kunit_end(struct kunit *test)
+{
+	unsigned int id;
+
+	hkm_test_pages_left = -1;
+	for (id = 0; id < HKM_NR_CLASSES; id++) {
+		KUNIT_EXPECT_EQ_MSG(test, hkm_kunit_live(id), 0, "class %s",
+				    hkm_classes[id].name);
+		pool_dirty |= hkm_kunit_live(id);
+	}
+	/* Releases the chunks that have all their blocks: all should. */
+	if (!pool_dirty)
+		hkm_pool_drain();
+	for (id = 0; id < HKM_NR_CLASSES; id++) {
+		KUNIT_EXPECT_EQ_MSG(test, hkm_chunk_count(id), 0, "class %s",
+				    hkm_classes[id].name);
+		pool_dirty |= hkm_chunk_count(id);
+	}
+	if (!pool_dirty)
+		policy_restore();
+	rcu_barrier();
+}
+
+noinline void *hkm_kunit_alloc(size_t size, gfp_t gfp)
+{
+	void *p;
+
+	OPTIMIZER_HIDE_VAR(size);
+	p = hkm_kmalloc(size, gfp);
+	OPTIMIZER_HIDE_VAR(p);
+	return p;
+}
+
+void *hkm_kunit_alloc_class(unsigned int class_id, gfp_t gfp)
+{
+	return hkm_kunit_alloc(hkm_classes[class_id].size_bytes, gfp);
+}
+
+void **hkm_kunit_pointers(struct kunit *test, unsigned int nr)
+{
+	void **blocks = kunit_kzalloc(test, array_size(nr, sizeof(*blocks)),
+				      GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, blocks);
+	return blocks;
+}
+
+void hkm_kunit_free_all(void **blocks, unsigned int nr)
+{
+	while (nr--)
+		hkm_kfree(blocks[nr]);
+}
+
+struct hkm_chunk *hkm_kunit_chunk(struct kunit *test, unsigned int class_id,
+				  unsigned int home)
+{
+	struct hkm_chunk *chunk = hkm_chunk_create(class_id, home, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, chunk);
+	return chunk;
+}
+
+void hkm_kunit_chunk_blocks(struct hkm_chunk *chunk, void **blocks)
+{
+	unsigned int i;
+
+	for (i = 0; i < chunk->nr_blocks; i++)
+		blocks[i] = chunk->base +
+			    i * hkm_classes[chunk->class_id].size_bytes;
+}
+
+unsigned int hkm_kunit_push(unsigned int class_id, void **blocks,
+			    unsigned int nr)
+{
+	preempt_disable();
+	nr = hkm_freelist_push(class_id, blocks, nr);
+	preempt_enable();
+	return nr;
+}
+
+unsigned int hkm_kunit_pop(unsigned int class_id, unsigned int home,
+			   void **blocks, unsigned int max)
+{
+	unsigned int nr;
+
+	preempt_disable();
+	nr = hkm_freelist_pop(class_id, home, blocks, max);
+	preempt_enable();
+	return nr;
+}
+
+bool hkm_kunit_remote_push(unsigned int class_id, void *block)
+{
+	bool taken;
+
+	preempt_disable();
+	taken = hkm_remote_push(class_id, block);
+	preempt_enable();
+	return taken;
+}
+
+unsigned int hkm_kunit_drain(unsigned int class_id, unsigned int home,
+			     void **blocks, unsigned int max)
+{
+	unsigned int nr;
+
+	preempt_disable();
+	nr = hkm_remote_drain(class_id, home, blocks, max);
+	preempt_enable();
+	return nr;
+}
+
+unsigned int hkm_kunit_pop_all(unsigned int class_id, void **blocks,
+			       unsigned int max)
+{
+	unsigned int nr = 0, more;
+
+	do {
+		more = 0;
+		if (nr < max)
+			more = hkm_kunit_pop(class_id, 0, blocks + nr, max - nr);
+		nr += more;
+	} while (more);
+	return nr;
+}
+
+u64 hkm_kunit_counter(unsigned int class_id, enum hkm_counter counter)
+{
+	struct hkm_class_stats sum;
+
+	hkm_stats_read(class_id, &sum);
+	return sum.slow[counter];
+}
+
+s64 hkm_kunit_live(unsigned int class_id)
+{
+	struct hkm_class_stats sum;
+
+	hkm_stats_read(class_id, &sum);
+	return hkm_stats_live(&sum);
+}
+
+void hkm_kunit_count_allocs(unsigned int class_id, unsigned int nr)
+{
+	this_cpu_add(hkm_cpus->slow[class_id][HKM_slow_allocs], nr);
+}
+
+struct hkm_policy *hkm_kunit_policy(struct kunit *test)
+{
+	struct hkm_policy *old = rcu_dereference_protected(hkm_policy, true);
+	struct hkm_policy *copy;
+
+	if (policy_saved)
+		return old;
+	copy = kmemdup(old, sizeof(*old), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, copy);
+	policy_saved = old;
+	rcu_assign_pointer(hkm_policy, copy);
+	return copy;
+}
+
+void hkm_kunit_dyn1(struct kunit *test, u32 size_bytes)
+{
+	struct hkm_policy *policy = hkm_kunit_policy(test);
+	const struct hkm_class *cl = &hkm_classes[HKM_CLASS_DYN1];
+
+	/* Chunks know their class's size; there must be none. */
+	KUNIT_ASSERT_EQ(test, hkm_chunk_count(HKM_CLASS_DYN1), 0);
+	dyn1_saved = dyn1_saved ?: cl->size_bytes;
+	dyn1_set(size_bytes);
+	hkm_class_table_build(policy->class_of);
+	policy->bundle[HKM_CLASS_DYN1] = min(2, HKM_SPAN_MAX_CHUNKS >> cl->span_order);
+}
+
+struct thread {
+	void (*fn)(unsigned int id, void *arg);
+	void *arg;
+	unsigned int id;
+	struct completion *start;
+	struct completion *done;
+};
+
+static int thread_main(void *data)
+{
+	struct thread *thread = data;
+
+	wait_for_completion(thread->start);
+	thread->fn(thread->id, thread->arg);
+	kthread_complete_and_exit(thread->done, 0);
+}
+
+void hkm_kunit_threads(struct kunit *test, unsigned int nr,
+		       void (*fn)(unsigned int id, void *arg), void *arg)
+{
+	DECLARE_COMPLETION_ONSTACK(start);
+	DECLARE_COMPLETION_ONSTACK(done);
+	struct thread *thread;
+	unsigned int i, started = 0;
+	int cpu = -1;
+
+	thread = kunit_kcalloc(test, nr, sizeof(*thread), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, thread);
+	for (i = 0; i < nr; i++) {
+		struct task_struct *task;
+
+		thread[i] = (struct thread){ fn, arg, i, &start, &done };
+		task = kthread_create(thread_main, &thread[i], "hkm_kunit/%u", i);
+		if (IS_ERR(task))
+			break;
+		cpu = cpumask_next(cpu, cpu_online_mask);
+		if (cpu >= nr_cpu_ids)
+			cpu = cpumask_first(cpu_online_mask);
+		kthread_bind(task, cpu);
+		wake_up_process(task);
+		started++;
+	}
+	complete_all(&start);
+	for (i = 0; i < started; i++)
+		wait_for_completion(&done);
+	KUNIT_EXPECT_EQ(test, started, nr);
+}
+
+void hkm_kunit_dirty_pages(void)
+{
+	struct page *page[8];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(page); i++) {
+		page[i] = alloc_pages(GFP_KERNEL, HKM_CHUNK_ORDER);
+		if (page[i])
+			memset(page_address(page[i]), HKM_KUNIT_DIRT,
+			       HKM_CHUNK_BYTES);
+	}
+	while (i--)
+		if (page[i])
+			__free_pages(page[i], HKM_CHUNK_ORDER);
+}
+
+struct hkm_cpu *hkm_kunit_cpu_get(void)
+{
+	struct hkm_cpu *cpu;
+
+	preempt_disable();
+	cpu = this_cpu_ptr(hkm_cpus);
+	/* A task always succeeds. */
+	WARN_ON(!hkm_cpu_enter(cpu));
+	return cpu;
+}
+
+void hkm_kunit_cpu_put(struct hkm_cpu *cpu)
+{
+	hkm_cpu_leave(cpu);
+	preempt_enable();
+}
+
+bool hkm_kunit_filled(const void *p, int byte, size_t nr)
+{
+	return !memchr_inv(p, byte, nr);
+}
+
+MODULE_DESCRIPTION("KUnit tests for hakmem");
+MODULE_AUTHOR("hakmem developers");
+MODULE_LICENSE("GPL");
+HKM_IMPORT_KUNIT_NS;
