@@ -38,7 +38,10 @@ static int __init hakmem_init(void)
 	if (err) {
 		pr_err("dyn1_bytes=%u: not 0, nor a multiple of 512 from 2560 to 52736 that is no other class's size\n",
 		       dyn1_bytes);
-		return err;
+		/* Built in, there are callers anyway. */
+		if (!IS_BUILTIN(CONFIG_HAKMEM))
+			return err;
+		hkm_size_classes_init(0);
 	}
 	hkm_harden_init();
 	err = hkm_policy_init();
@@ -53,11 +56,16 @@ static int __init hakmem_init(void)
 	err = hkm_cpu_init();
 	if (err)
 		goto shared;
-	err = hkm_sysfs_init();
+	err = hkm_map_watch_init();
 	if (err)
 		goto cpu;
+	err = hkm_sysfs_init();
+	if (err)
+		goto map_watch;
 	return 0;
 
+map_watch:
+	hkm_map_watch_exit();
 cpu:
 	hkm_cpu_exit();
 shared:
@@ -72,14 +80,16 @@ policy:
 static void __exit hakmem_exit(void)
 {
 	hkm_sysfs_exit();
+	hkm_map_watch_exit();
 	hkm_pool_drain();
-	hkm_chunk_map_exit();
 	hkm_cpu_exit();
 	hkm_shared_exit();
+	hkm_chunk_map_exit();
 	hkm_policy_exit();
 }
 
-module_init(hakmem_init);
+/* Before the device drivers, where hakmem is built in. */
+postcore_initcall(hakmem_init);
 module_exit(hakmem_exit);
 MODULE_DESCRIPTION("Slab-style allocator for mid-size buffers");
 MODULE_AUTHOR("hakmem developers");

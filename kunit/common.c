@@ -318,13 +318,8 @@ void hkm_kunit_dirty_pages(void)
 
 struct hkm_cpu *hkm_kunit_cpu_get(void)
 {
-	struct hkm_cpu *cpu;
-
 	preempt_disable();
-	cpu = this_cpu_ptr(hkm_cpus);
-	/* A task always succeeds. */
-	WARN_ON(!hkm_cpu_enter(cpu));
-	return cpu;
+	return hkm_cpu_enter();
 }
 
 void hkm_kunit_cpu_put(struct hkm_cpu *cpu)

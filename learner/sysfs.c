@@ -2,6 +2,7 @@
 /*
  * /sys/kernel/hakmem, as Documentation/ABI/testing/sysfs-kernel-hakmem has it.
  */
+#include <linux/completion.h>
 #include <linux/kobject.h>
 #include <linux/slab.h>
 #include <linux/sysfs.h>
@@ -14,6 +15,7 @@
 static struct kobject *hkm_root;
 static struct kobject *hkm_classes_dir;
 static struct kobject hkm_class_dir[HKM_NR_CLASSES];
+static struct completion hkm_class_dir_gone[HKM_NR_CLASSES];
 
 static unsigned int class_id_of(const struct kobject *kobj)
 {
@@ -59,9 +61,9 @@ static struct attribute *class_attrs[] = {
 };
 ATTRIBUTE_GROUPS(class);
 
-/* The directories are static: nothing to free when the last user goes. */
 static void class_dir_release(struct kobject *kobj)
 {
+	complete(&hkm_class_dir_gone[class_id_of(kobj)]);
 }
 
 static const struct kobj_type class_dir_type = {
@@ -69,6 +71,13 @@ static const struct kobj_type class_dir_type = {
 	.sysfs_ops	= &kobj_sysfs_ops,
 	.default_groups	= class_groups,
 };
+
+/* The directories are static, and may be gone only after their last user. */
+static void class_dir_put(unsigned int id)
+{
+	kobject_put(&hkm_class_dir[id]);
+	wait_for_completion(&hkm_class_dir_gone[id]);
+}
 
 int __init hkm_sysfs_init(void)
 {
@@ -82,6 +91,7 @@ int __init hkm_sysfs_init(void)
 	if (!hkm_classes_dir)
 		goto put_root;
 	for (id = 0; id < HKM_NR_CLASSES; id++) {
+		init_completion(&hkm_class_dir_gone[id]);
 		err = kobject_init_and_add(&hkm_class_dir[id], &class_dir_type,
 					   hkm_classes_dir, "%s",
 					   hkm_classes[id].name);
@@ -93,7 +103,7 @@ int __init hkm_sysfs_init(void)
 put_classes:
 	/* The one that failed was initialised too, and must be put. */
 	do
-		kobject_put(&hkm_class_dir[id]);
+		class_dir_put(id);
 	while (id--);
 	kobject_put(hkm_classes_dir);
 put_root:
@@ -106,7 +116,7 @@ void hkm_sysfs_exit(void)
 	unsigned int id;
 
 	for (id = 0; id < HKM_NR_CLASSES; id++)
-		kobject_put(&hkm_class_dir[id]);
+		class_dir_put(id);
 	kobject_put(hkm_classes_dir);
 	kobject_put(hkm_root);
 }

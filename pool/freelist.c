@@ -8,7 +8,7 @@
  *	batch is a chain on a freelist; the next word of its first block's slot
  *	holds the next batch. A freelist head is one 64-bit word: the first
  *	block's offset in the direct map, in grains, and above it a generation
- *	tag. Offset 0 is the empty list: page 0 is never allocated.
+ *	tag. Offset 0 is the empty list: x86 and UML never allocate page 0.
  *
  * Who may touch what
  *	A free block is owned by one context until a successful compare-exchange

@@ -10,7 +10,8 @@
  *
  * Page requests never try hard (__GFP_NORETRY): where no order-4 page is at
  * hand, kmalloc() may still find a smaller one, and has the caller's own flags
- * to decide how hard to look. Only the first span of a refill may reclaim.
+ * to decide how hard to look. Only the first span of a refill may reclaim, and
+ * none may use the emergency reserves.
  */
 #include <linux/mm.h>
 #include <linux/sched.h>
@@ -37,7 +38,6 @@ static void run_scatter(struct hkm_cpu *cpu, unsigned int class_id,
 	unsigned int nr = 0;
 
 	for (; run->next < run->end; run->next += size) {
-		hkm_block_mark(run->next);
 		if (!hkm_cpu_park(cpu, class_id, run->next))
 			blocks[nr++] = run->next;
 	}
@@ -66,7 +66,7 @@ void *hkm_alloc_refill(unsigned int class_id, unsigned int home, gfp_t gfp,
 
 	/* Blocks of a chunk live longer than this request: see run_pop(). */
 	run.zeroed = want_init_on_alloc(gfp);
-	gfp = (gfp & ~HKM_GFP_EFFORT) | __GFP_NORETRY;
+	gfp = (gfp & ~HKM_GFP_EFFORT) | __GFP_NORETRY | __GFP_NOMEMALLOC;
 
 	preempt_disable();
 	bundle = rcu_dereference_sched(hkm_policy)->bundle[class_id];

@@ -83,12 +83,13 @@ pool_sum() {
 	echo "$sum"
 }
 
-# Free pages, once what is about to be freed is free.
+# Free pages, those in per-CPU lists too, once what is on its way is there.
 free_pages() {
 	sync
 	echo 3 >/proc/sys/vm/drop_caches
 	sleep 1
-	sed -n 's/^nr_free_pages //p' /proc/vmstat
+	awk '$1 == "nr_free_pages" || $1 == "count:" { nr += $2 } END { print nr }' \
+		/proc/zoneinfo
 }
 
 # pages_are_back BEFORE: free pages within 1 % of what they were

@@ -80,6 +80,8 @@ typedef struct { long counter; } atomic_long_t;
 #define BIT_ULL(n)		(1ULL << (n))
 #define min(a, b)		((a) < (b) ? (a) : (b))
 #define min_t(type, a, b)	min((type)(a), (type)(b))
+#define clamp_t(type, x, low, high) \
+	((type)(x) < (type)(low) ? (type)(low) : min_t(type, x, high))
 #define ilog2(n)		(31 - __builtin_clz(n))
 #define __ffs64(word)		((unsigned long)__builtin_ctzll(word))
 #define container_of(p, type, member) \
@@ -161,6 +163,12 @@ void *host_alloc_percpu(size_t size);
 #define this_cpu_ptr(p)		per_cpu_ptr(p, host_cpu)
 #define this_cpu_inc(x) \
 	((void)__atomic_fetch_add(this_cpu_ptr(&(x)), 1, __ATOMIC_RELAXED))
+#define DECLARE_PER_CPU(type, name) extern __typeof__(type) name[HOST_NR_CPUS]
+#define DEFINE_PER_CPU(type, name) __typeof__(type) name[HOST_NR_CPUS]
+#define EXPORT_PER_CPU_SYMBOL_GPL(name)
+#define per_cpu(name, cpu)	((name)[cpu])
+#define __this_cpu_read(name)	READ_ONCE(per_cpu(name, host_cpu))
+#define __this_cpu_write(name, val) WRITE_ONCE(per_cpu(name, host_cpu), val)
 #define for_each_possible_cpu(cpu) \
 	for ((cpu) = 0; (cpu) < HOST_NR_CPUS; (cpu)++)
 
