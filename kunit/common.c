@@ -63,6 +63,12 @@ static void front_ends_reset(void)
 	}
 }
 
+void hkm_kunit_empty(void)
+{
+	hkm_pool_drain();
+	front_ends_reset();
+}
+
 int hkm_kunit_begin(struct kunit *test)
 {
 	unsigned int id;
@@ -73,8 +79,7 @@ int hkm_kunit_begin(struct kunit *test)
 		kunit_err(test, "somebody else's blocks are in the pool");
 		return -EBUSY;
 	}
-	hkm_pool_drain();
-	front_ends_reset();
+	hkm_kunit_empty();
 	return set_cpus_allowed_ptr(current, cpumask_of(raw_smp_processor_id()));
 }
 

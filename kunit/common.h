@@ -23,6 +23,9 @@
 int hkm_kunit_begin(struct kunit *test);
 void hkm_kunit_end(struct kunit *test);
 
+/* Gives all chunks back; no block may be anybody's. */
+void hkm_kunit_empty(void);
+
 /* Allocate as callers do, with size and origin hidden from the compiler. */
 void *hkm_kunit_alloc(size_t size, gfp_t gfp);
 void *hkm_kunit_alloc_class(unsigned int class_id, gfp_t gfp);

@@ -11,21 +11,21 @@
 #include "common.h"
 #include "../pool/freelist.h"
 
-#define CLASS		HKM_CLASS_2K
+#define TEST_CLASS		HKM_CLASS_2K
 #define HOME		5
 
 static struct hkm_shared *shared_tier(void)
 {
 	u64 mask;
 
-	return hkm_test_shared(CLASS, &mask);
+	return hkm_test_shared(TEST_CLASS, &mask);
 }
 
 static u64 id_mask(void)
 {
 	u64 mask;
 
-	hkm_test_shared(CLASS, &mask);
+	hkm_test_shared(TEST_CLASS, &mask);
 	return mask;
 }
 
@@ -68,7 +68,7 @@ static void **new_blocks(struct kunit *test, unsigned int home)
 {
 	void **blocks = hkm_kunit_pointers(test, HKM_MAX_BLOCKS);
 
-	hkm_kunit_chunk_blocks(hkm_kunit_chunk(test, CLASS, home), blocks);
+	hkm_kunit_chunk_blocks(hkm_kunit_chunk(test, TEST_CLASS, home), blocks);
 	return blocks;
 }
 
@@ -78,12 +78,12 @@ static void batches_come_back_whole(struct kunit *test)
 	unsigned int nr;
 
 	for (nr = 1; nr <= HKM_MAX_BLOCKS; nr++) {
-		KUNIT_EXPECT_EQ(test, hkm_kunit_push(CLASS, blocks, nr), nr);
-		KUNIT_EXPECT_EQ(test, hkm_kunit_pop(CLASS, HOME, out, HKM_MAX_BLOCKS), nr);
+		KUNIT_EXPECT_EQ(test, hkm_kunit_push(TEST_CLASS, blocks, nr), nr);
+		KUNIT_EXPECT_EQ(test, hkm_kunit_pop(TEST_CLASS, HOME, out, HKM_MAX_BLOCKS), nr);
 		KUNIT_EXPECT_EQ(test, memcmp(out, blocks, nr * sizeof(*out)), 0);
-		KUNIT_EXPECT_EQ(test, hkm_kunit_pop(CLASS, HOME, out, 1), 0U);
+		KUNIT_EXPECT_EQ(test, hkm_kunit_pop(TEST_CLASS, HOME, out, 1), 0U);
 	}
-	hkm_kunit_push(CLASS, blocks, HKM_MAX_BLOCKS);
+	hkm_kunit_push(TEST_CLASS, blocks, HKM_MAX_BLOCKS);
 }
 
 static void batches_are_a_stack(struct kunit *test)
@@ -93,15 +93,15 @@ static void batches_are_a_stack(struct kunit *test)
 
 	/* Batches of 1, 2, ... 7 blocks. */
 	for (at = 0; at < 7; at++)
-		hkm_kunit_push(CLASS, blocks + at * (at + 1) / 2, at + 1);
+		hkm_kunit_push(TEST_CLASS, blocks + at * (at + 1) / 2, at + 1);
 	while (at--) {
-		KUNIT_EXPECT_EQ(test, hkm_kunit_pop(CLASS, HOME, out, HKM_MAX_BLOCKS),
+		KUNIT_EXPECT_EQ(test, hkm_kunit_pop(TEST_CLASS, HOME, out, HKM_MAX_BLOCKS),
 				at + 1);
 		KUNIT_EXPECT_EQ(test,
 				memcmp(out, blocks + at * (at + 1) / 2,
 				       (at + 1) * sizeof(*out)), 0);
 	}
-	hkm_kunit_push(CLASS, blocks, HKM_MAX_BLOCKS);
+	hkm_kunit_push(TEST_CLASS, blocks, HKM_MAX_BLOCKS);
 }
 
 static void rest_of_a_batch_goes_back(struct kunit *test)
@@ -110,19 +110,19 @@ static void rest_of_a_batch_goes_back(struct kunit *test)
 	unsigned int max;
 
 	for (max = 1; max < 16; max++) {
-		hkm_kunit_push(CLASS, blocks, 16);
-		KUNIT_EXPECT_EQ(test, hkm_kunit_pop(CLASS, HOME, out, max), max);
+		hkm_kunit_push(TEST_CLASS, blocks, 16);
+		KUNIT_EXPECT_EQ(test, hkm_kunit_pop(TEST_CLASS, HOME, out, max), max);
 		KUNIT_EXPECT_TRUE(test, shard_is_marked(HOME));
-		KUNIT_EXPECT_EQ(test, hkm_kunit_pop(CLASS, HOME, out + max, 16),
+		KUNIT_EXPECT_EQ(test, hkm_kunit_pop(TEST_CLASS, HOME, out + max, 16),
 				16 - max);
 		KUNIT_EXPECT_EQ(test, memcmp(out, blocks, 16 * sizeof(*out)), 0);
 	}
-	hkm_kunit_push(CLASS, blocks, HKM_MAX_BLOCKS);
+	hkm_kunit_push(TEST_CLASS, blocks, HKM_MAX_BLOCKS);
 }
 
 static void blocks_go_to_their_home(struct kunit *test)
 {
-	struct hkm_chunk *chunk = hkm_kunit_chunk(test, CLASS, 0);
+	struct hkm_chunk *chunk = hkm_kunit_chunk(test, TEST_CLASS, 0);
 	unsigned int home, from, missed = 0;
 	void *block = chunk->base, *out;
 
@@ -131,10 +131,10 @@ static void blocks_go_to_their_home(struct kunit *test)
 		chunk->home = home;
 		for (from = 0; from < HKM_NR_SHARDS; from++) {
 			out = NULL;
-			hkm_kunit_push(CLASS, &block, 1);
+			hkm_kunit_push(TEST_CLASS, &block, 1);
 			missed += (head_of(home) & id_mask()) != id_of(block);
 			missed += !shard_is_marked(home);
-			missed += hkm_kunit_pop(CLASS, from, &out, 1) != 1;
+			missed += hkm_kunit_pop(TEST_CLASS, from, &out, 1) != 1;
 			missed += out != block;
 		}
 	}
@@ -155,13 +155,13 @@ static void home_comes_first(struct kunit *test)
 	void *out;
 
 	for (i = 0; i < 3; i++)
-		chunk[i] = hkm_kunit_chunk(test, CLASS, home[i]);
+		chunk[i] = hkm_kunit_chunk(test, TEST_CLASS, home[i]);
 	for (i = 0; i < ARRAY_SIZE(from); i++) {
 		for (j = 0; j < 3; j++)
-			hkm_kunit_push(CLASS, &chunk[j]->base, 1);
+			hkm_kunit_push(TEST_CLASS, &chunk[j]->base, 1);
 		for (j = 0; j < 3; j++) {
 			out = NULL;
-			KUNIT_EXPECT_EQ(test, hkm_kunit_pop(CLASS, from[i][0], &out, 1), 1U);
+			KUNIT_EXPECT_EQ(test, hkm_kunit_pop(TEST_CLASS, from[i][0], &out, 1), 1U);
 			KUNIT_EXPECT_PTR_EQ_MSG(test, out, chunk[from[i][j + 1]]->base,
 						"from %u, pop %u", from[i][0], j);
 		}
@@ -175,17 +175,17 @@ static void mask_follows_stock(struct kunit *test)
 	void **blocks = new_blocks(test, HOME), *out[HKM_MAX_BLOCKS];
 
 	KUNIT_EXPECT_FALSE(test, shard_is_marked(HOME));
-	hkm_kunit_push(CLASS, blocks, 4);
-	hkm_kunit_push(CLASS, blocks + 4, 4);
+	hkm_kunit_push(TEST_CLASS, blocks, 4);
+	hkm_kunit_push(TEST_CLASS, blocks + 4, 4);
 	KUNIT_EXPECT_TRUE(test, shard_is_marked(HOME));
-	KUNIT_EXPECT_EQ(test, hkm_kunit_pop(CLASS, HOME, out, 4), 4U);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_pop(TEST_CLASS, HOME, out, 4), 4U);
 	KUNIT_EXPECT_TRUE(test, shard_is_marked(HOME));
-	KUNIT_EXPECT_EQ(test, hkm_kunit_pop(CLASS, HOME, out, 4), 4U);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_pop(TEST_CLASS, HOME, out, 4), 4U);
 	/* Who finds the shard empty clears the bit, and only that one. */
 	atomic64_or(BIT_ULL(HOME + 1), &shared_tier()->nonempty);
-	KUNIT_EXPECT_EQ(test, hkm_kunit_pop(CLASS, HOME, out, 4), 0U);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_pop(TEST_CLASS, HOME, out, 4), 0U);
 	KUNIT_EXPECT_EQ(test, atomic64_read(&shared_tier()->nonempty), 0);
-	hkm_kunit_push(CLASS, blocks, HKM_MAX_BLOCKS);
+	hkm_kunit_push(TEST_CLASS, blocks, HKM_MAX_BLOCKS);
 	KUNIT_EXPECT_EQ(test, atomic64_read(&shared_tier()->nonempty),
 			BIT_ULL(HOME));
 }
@@ -197,15 +197,15 @@ static void push_takes_a_new_tag(struct kunit *test)
 	unsigned int i;
 
 	for (i = 0; i < HKM_MAX_BLOCKS; i++) {
-		hkm_kunit_push(CLASS, &blocks[i], 1);
+		hkm_kunit_push(TEST_CLASS, &blocks[i], 1);
 		tag = (tag + 1) % tags;
 		KUNIT_EXPECT_EQ(test, tag_of(HOME), tag);
 	}
 	for (i = 0; i < HKM_MAX_BLOCKS; i++) {
-		hkm_kunit_pop(CLASS, HOME, &out, 1);
+		hkm_kunit_pop(TEST_CLASS, HOME, &out, 1);
 		KUNIT_EXPECT_EQ(test, tag_of(HOME), tag);
 	}
-	hkm_kunit_push(CLASS, blocks, HKM_MAX_BLOCKS);
+	hkm_kunit_push(TEST_CLASS, blocks, HKM_MAX_BLOCKS);
 }
 
 static void tag_wraps_around(struct kunit *test)
@@ -215,43 +215,43 @@ static void tag_wraps_around(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, head_of(HOME) & id_mask(), 0ULL);
 	/* An empty list whose tag is all ones. */
 	atomic64_set(&shared_tier()->shard[HOME].head, ~id_mask());
-	hkm_kunit_push(CLASS, blocks, 3);
+	hkm_kunit_push(TEST_CLASS, blocks, 3);
 	KUNIT_EXPECT_EQ(test, tag_of(HOME), 0ULL);
 	KUNIT_EXPECT_EQ(test, head_of(HOME), id_of(blocks[0]));
-	hkm_kunit_push(CLASS, blocks + 3, 2);
+	hkm_kunit_push(TEST_CLASS, blocks + 3, 2);
 	KUNIT_EXPECT_EQ(test, tag_of(HOME), 1ULL);
-	KUNIT_EXPECT_EQ(test, hkm_kunit_pop(CLASS, HOME, out, 9), 2U);
-	KUNIT_EXPECT_EQ(test, hkm_kunit_pop(CLASS, HOME, out + 2, 9), 3U);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_pop(TEST_CLASS, HOME, out, 9), 2U);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_pop(TEST_CLASS, HOME, out + 2, 9), 3U);
 	KUNIT_EXPECT_PTR_EQ(test, out[0], blocks[3]);
 	KUNIT_EXPECT_PTR_EQ(test, out[2], blocks[0]);
-	KUNIT_EXPECT_EQ(test, hkm_kunit_pop(CLASS, HOME, out, 9), 0U);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_pop(TEST_CLASS, HOME, out, 9), 0U);
 
 	/* The same with stock in the list. */
-	hkm_kunit_push(CLASS, blocks, 3);
+	hkm_kunit_push(TEST_CLASS, blocks, 3);
 	atomic64_or(~id_mask(), &shared_tier()->shard[HOME].head);
-	hkm_kunit_push(CLASS, blocks + 3, 2);
+	hkm_kunit_push(TEST_CLASS, blocks + 3, 2);
 	KUNIT_EXPECT_EQ(test, tag_of(HOME), 0ULL);
-	KUNIT_EXPECT_EQ(test, hkm_kunit_pop_all(CLASS, out, HKM_MAX_BLOCKS), 5U);
-	hkm_kunit_push(CLASS, blocks, HKM_MAX_BLOCKS);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_pop_all(TEST_CLASS, out, HKM_MAX_BLOCKS), 5U);
+	hkm_kunit_push(TEST_CLASS, blocks, HKM_MAX_BLOCKS);
 }
 
 static void second_push_is_refused(struct kunit *test)
 {
 	void **blocks = new_blocks(test, HOME), *out[HKM_MAX_BLOCKS];
 	void *twice[] = { blocks[0], blocks[1], blocks[0] };
-	u64 rejects = hkm_kunit_counter(CLASS, HKM_rejects);
+	u64 rejects = hkm_kunit_counter(TEST_CLASS, HKM_rejects);
 
-	KUNIT_EXPECT_EQ(test, hkm_kunit_push(CLASS, twice, 3), 2U);
-	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(CLASS, HKM_rejects), rejects + 1);
-	KUNIT_EXPECT_EQ(test, hkm_kunit_push(CLASS, blocks, 2), 0U);
-	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(CLASS, HKM_rejects), rejects + 3);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_push(TEST_CLASS, twice, 3), 2U);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(TEST_CLASS, HKM_rejects), rejects + 1);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_push(TEST_CLASS, blocks, 2), 0U);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(TEST_CLASS, HKM_rejects), rejects + 3);
 	/* One in the middle that is there already: the others are taken. */
 	twice[0] = blocks[2];
 	twice[2] = blocks[3];
-	KUNIT_EXPECT_EQ(test, hkm_kunit_push(CLASS, twice, 3), 2U);
-	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(CLASS, HKM_rejects), rejects + 4);
-	KUNIT_EXPECT_EQ(test, hkm_kunit_pop_all(CLASS, out, HKM_MAX_BLOCKS), 4U);
-	KUNIT_EXPECT_EQ(test, hkm_kunit_push(CLASS, blocks, HKM_MAX_BLOCKS),
+	KUNIT_EXPECT_EQ(test, hkm_kunit_push(TEST_CLASS, twice, 3), 2U);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(TEST_CLASS, HKM_rejects), rejects + 4);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_pop_all(TEST_CLASS, out, HKM_MAX_BLOCKS), 4U);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_push(TEST_CLASS, blocks, HKM_MAX_BLOCKS),
 			(unsigned int)HKM_MAX_BLOCKS);
 }
 
@@ -263,8 +263,8 @@ static void stale_exchange_fails(struct kunit *test)
 	void *out[4];
 	u64 seen, next;
 
-	hkm_kunit_push(CLASS, &b, 1);
-	hkm_kunit_push(CLASS, &a, 1);
+	hkm_kunit_push(TEST_CLASS, &b, 1);
+	hkm_kunit_push(TEST_CLASS, &a, 1);
 
 	/* The popper reads the head, which names A, and A's next word, B. */
 	seen = atomic64_read(head);
@@ -273,36 +273,36 @@ static void stale_exchange_fails(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, next, id_of(b));
 
 	/* Others take A and B, and give A back. */
-	KUNIT_EXPECT_EQ(test, hkm_kunit_pop(CLASS, HOME, out, 1), 1U);
-	KUNIT_EXPECT_EQ(test, hkm_kunit_pop(CLASS, HOME, out, 1), 1U);
-	hkm_kunit_push(CLASS, &a, 1);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_pop(TEST_CLASS, HOME, out, 1), 1U);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_pop(TEST_CLASS, HOME, out, 1), 1U);
+	hkm_kunit_push(TEST_CLASS, &a, 1);
 
 	/* A is first again; a bare pointer would put B, which is taken, there. */
 	KUNIT_EXPECT_EQ(test, atomic64_read(head) & id_mask(), id_of(a));
 	KUNIT_EXPECT_NE(test,
 			atomic64_cmpxchg(head, seen, (seen & ~id_mask()) | next),
 			(s64)seen);
-	KUNIT_EXPECT_EQ(test, hkm_kunit_pop_all(CLASS, out, 4), 1U);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_pop_all(TEST_CLASS, out, 4), 1U);
 	KUNIT_EXPECT_PTR_EQ(test, out[0], a);
-	hkm_kunit_push(CLASS, blocks, HKM_MAX_BLOCKS);
+	hkm_kunit_push(TEST_CLASS, blocks, HKM_MAX_BLOCKS);
 }
 
 static void pops_and_pushes_are_counted(struct kunit *test)
 {
 	void **blocks = new_blocks(test, HOME), *out[HKM_MAX_BLOCKS];
-	u64 pushes = hkm_kunit_counter(CLASS, HKM_freelist_pushes);
-	u64 pops = hkm_kunit_counter(CLASS, HKM_freelist_pops);
+	u64 pushes = hkm_kunit_counter(TEST_CLASS, HKM_freelist_pushes);
+	u64 pops = hkm_kunit_counter(TEST_CLASS, HKM_freelist_pops);
 
-	hkm_kunit_push(CLASS, blocks, HKM_MAX_BLOCKS);
-	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(CLASS, HKM_freelist_pushes),
+	hkm_kunit_push(TEST_CLASS, blocks, HKM_MAX_BLOCKS);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(TEST_CLASS, HKM_freelist_pushes),
 			pushes + 1);
-	hkm_kunit_pop(CLASS, HOME, out, HKM_MAX_BLOCKS);
-	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(CLASS, HKM_freelist_pops),
+	hkm_kunit_pop(TEST_CLASS, HOME, out, HKM_MAX_BLOCKS);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(TEST_CLASS, HKM_freelist_pops),
 			pops + 1);
-	hkm_kunit_pop(CLASS, HOME, out, HKM_MAX_BLOCKS);
-	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(CLASS, HKM_freelist_pops),
+	hkm_kunit_pop(TEST_CLASS, HOME, out, HKM_MAX_BLOCKS);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(TEST_CLASS, HKM_freelist_pops),
 			pops + 1);
-	hkm_kunit_push(CLASS, blocks, HKM_MAX_BLOCKS);
+	hkm_kunit_push(TEST_CLASS, blocks, HKM_MAX_BLOCKS);
 }
 
 #define STORM_THREADS	4
@@ -333,7 +333,7 @@ static void storm_thread(unsigned int id, void *arg)
 		unsigned int more = 0, less;
 
 		if (nr < STORM_BLOCKS)
-			more = hkm_kunit_pop(CLASS, HOME, held + nr,
+			more = hkm_kunit_pop(TEST_CLASS, HOME, held + nr,
 					     1 + dice % (STORM_BLOCKS - nr));
 		for (i = nr; i < nr + more; i++)
 			if (!owner_change(held[i], 0, id + 1))
@@ -346,7 +346,7 @@ static void storm_thread(unsigned int id, void *arg)
 				atomic_inc(&storm->conflicts);
 		nr -= less;
 		if (less)
-			hkm_kunit_push(CLASS, held + nr, less);
+			hkm_kunit_push(TEST_CLASS, held + nr, less);
 		atomic_inc(&storm->rounds);
 		cond_resched();
 	}
@@ -354,33 +354,33 @@ static void storm_thread(unsigned int id, void *arg)
 		if (!owner_change(held[i], id + 1, 0))
 			atomic_inc(&storm->conflicts);
 	if (nr)
-		hkm_kunit_push(CLASS, held, nr);
+		hkm_kunit_push(TEST_CLASS, held, nr);
 }
 
 static void no_block_has_two_owners(struct kunit *test)
 {
 	void **blocks = new_blocks(test, HOME), *out[HKM_MAX_BLOCKS];
-	u64 rejects = hkm_kunit_counter(CLASS, HKM_rejects);
+	u64 rejects = hkm_kunit_counter(TEST_CLASS, HKM_rejects);
 	struct storm storm = { .end = jiffies + HZ };
 	unsigned int i, nr;
 
 	for (i = 0; i < HKM_MAX_BLOCKS; i++)
 		*(u64 *)blocks[i] = 0;
 	for (i = 0; i < STORM_BLOCKS; i++)
-		hkm_kunit_push(CLASS, &blocks[i], 1);
+		hkm_kunit_push(TEST_CLASS, &blocks[i], 1);
 	hkm_kunit_threads(test, STORM_THREADS, storm_thread, &storm);
 
 	KUNIT_EXPECT_EQ(test, atomic_read(&storm.conflicts), 0);
 	KUNIT_EXPECT_GT(test, atomic_read(&storm.rounds), 1000);
-	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(CLASS, HKM_rejects), rejects);
-	nr = hkm_kunit_pop_all(CLASS, out, HKM_MAX_BLOCKS);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(TEST_CLASS, HKM_rejects), rejects);
+	nr = hkm_kunit_pop_all(TEST_CLASS, out, HKM_MAX_BLOCKS);
 	KUNIT_EXPECT_EQ(test, nr, (unsigned int)STORM_BLOCKS);
 	for (i = 0; i < nr; i++)
 		KUNIT_EXPECT_TRUE(test, owner_change(out[i], 0, 1));
 	kunit_info(test, "%d rounds, %llu exchanges repeated in all so far\n",
 		   atomic_read(&storm.rounds),
-		   hkm_kunit_counter(CLASS, HKM_cas_retries));
-	hkm_kunit_push(CLASS, blocks, HKM_MAX_BLOCKS);
+		   hkm_kunit_counter(TEST_CLASS, HKM_cas_retries));
+	hkm_kunit_push(TEST_CLASS, blocks, HKM_MAX_BLOCKS);
 }
 
 static struct kunit_case freelist_cases[] = {

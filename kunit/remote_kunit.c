@@ -5,7 +5,7 @@
 #include "common.h"
 #include "../pool/freelist.h"
 
-#define CLASS		HKM_CLASS_4K
+#define TEST_CLASS		HKM_CLASS_4K
 #define HOME		9
 #define NR_BLOCKS	16	/* of a 4 KiB class's chunk */
 
@@ -13,7 +13,7 @@ static struct hkm_shared *shared_tier(void)
 {
 	u64 mask;
 
-	return hkm_test_shared(CLASS, &mask);
+	return hkm_test_shared(TEST_CLASS, &mask);
 }
 
 static bool shard_is_marked(unsigned int shard)
@@ -27,8 +27,8 @@ static unsigned int push_all(void **blocks, unsigned int nr)
 	unsigned int i, taken = 0;
 
 	for (i = 0; i < nr; i++)
-		taken += hkm_kunit_remote_push(CLASS, blocks[i]);
-	hkm_kunit_count_allocs(CLASS, taken);
+		taken += hkm_kunit_remote_push(TEST_CLASS, blocks[i]);
+	hkm_kunit_count_allocs(TEST_CLASS, taken);
 	return taken;
 }
 
@@ -36,7 +36,7 @@ static void **new_blocks(struct kunit *test)
 {
 	void **blocks = hkm_kunit_pointers(test, NR_BLOCKS);
 
-	hkm_kunit_chunk_blocks(hkm_kunit_chunk(test, CLASS, HOME), blocks);
+	hkm_kunit_chunk_blocks(hkm_kunit_chunk(test, TEST_CLASS, HOME), blocks);
 	return blocks;
 }
 
@@ -46,12 +46,12 @@ static void drain_takes_newest_first(struct kunit *test)
 	unsigned int i;
 
 	KUNIT_EXPECT_EQ(test, push_all(blocks, NR_BLOCKS), (unsigned int)NR_BLOCKS);
-	KUNIT_EXPECT_EQ(test, hkm_kunit_drain(CLASS, HOME, out, NR_BLOCKS),
+	KUNIT_EXPECT_EQ(test, hkm_kunit_drain(TEST_CLASS, HOME, out, NR_BLOCKS),
 			(unsigned int)NR_BLOCKS);
 	for (i = 0; i < NR_BLOCKS; i++)
 		KUNIT_EXPECT_PTR_EQ(test, out[i], blocks[NR_BLOCKS - 1 - i]);
-	KUNIT_EXPECT_EQ(test, hkm_kunit_drain(CLASS, HOME, out, 1), 0U);
-	hkm_kunit_push(CLASS, blocks, NR_BLOCKS);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_drain(TEST_CLASS, HOME, out, 1), 0U);
+	hkm_kunit_push(TEST_CLASS, blocks, NR_BLOCKS);
 }
 
 static void rest_of_a_drain_becomes_a_batch(struct kunit *test)
@@ -61,19 +61,19 @@ static void rest_of_a_drain_becomes_a_batch(struct kunit *test)
 
 	for (max = 1; max < NR_BLOCKS; max++) {
 		push_all(blocks, NR_BLOCKS);
-		KUNIT_EXPECT_EQ(test, hkm_kunit_drain(CLASS, HOME, out, max), max);
+		KUNIT_EXPECT_EQ(test, hkm_kunit_drain(TEST_CLASS, HOME, out, max), max);
 		KUNIT_EXPECT_PTR_EQ(test, shared_tier()->shard[HOME].remote,
 				    (struct hkm_slot *)NULL);
 		/* One batch, of the same shard, in the same order. */
 		KUNIT_EXPECT_EQ(test, atomic64_read(&shared_tier()->nonempty),
 				BIT_ULL(HOME));
-		KUNIT_EXPECT_EQ(test, hkm_kunit_pop(CLASS, HOME, out + max, NR_BLOCKS),
+		KUNIT_EXPECT_EQ(test, hkm_kunit_pop(TEST_CLASS, HOME, out + max, NR_BLOCKS),
 				NR_BLOCKS - max);
 		for (i = 0; i < NR_BLOCKS; i++)
 			KUNIT_EXPECT_PTR_EQ(test, out[i], blocks[NR_BLOCKS - 1 - i]);
-		KUNIT_EXPECT_EQ(test, hkm_kunit_pop(CLASS, HOME, out, 1), 0U);
+		KUNIT_EXPECT_EQ(test, hkm_kunit_pop(TEST_CLASS, HOME, out, 1), 0U);
 	}
-	hkm_kunit_push(CLASS, blocks, NR_BLOCKS);
+	hkm_kunit_push(TEST_CLASS, blocks, NR_BLOCKS);
 }
 
 static void mask_follows_stock(struct kunit *test)
@@ -83,21 +83,21 @@ static void mask_follows_stock(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, shard_is_marked(HOME));
 	push_all(blocks, 3);
 	KUNIT_EXPECT_TRUE(test, shard_is_marked(HOME));
-	KUNIT_EXPECT_EQ(test, hkm_kunit_drain(CLASS, HOME, out, 3), 3U);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_drain(TEST_CLASS, HOME, out, 3), 3U);
 	KUNIT_EXPECT_FALSE(test, shard_is_marked(HOME));
 	/* A bit over an empty stack costs a look, and goes. */
 	atomic64_or(BIT_ULL(HOME), &shared_tier()->remote_nonempty);
-	KUNIT_EXPECT_EQ(test, hkm_kunit_drain(CLASS, HOME, out, 3), 0U);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_drain(TEST_CLASS, HOME, out, 3), 0U);
 	KUNIT_EXPECT_FALSE(test, shard_is_marked(HOME));
 	push_all(blocks, 1);
 	KUNIT_EXPECT_TRUE(test, shard_is_marked(HOME));
-	KUNIT_EXPECT_EQ(test, hkm_kunit_drain(CLASS, 0, out, 3), 1U);
-	hkm_kunit_push(CLASS, blocks, NR_BLOCKS);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_drain(TEST_CLASS, 0, out, 3), 1U);
+	hkm_kunit_push(TEST_CLASS, blocks, NR_BLOCKS);
 }
 
 static void every_shard_is_found(struct kunit *test)
 {
-	struct hkm_chunk *chunk = hkm_kunit_chunk(test, CLASS, 0);
+	struct hkm_chunk *chunk = hkm_kunit_chunk(test, TEST_CLASS, 0);
 	unsigned int home, from, missed = 0;
 	void *block = chunk->base, *out;
 
@@ -107,7 +107,7 @@ static void every_shard_is_found(struct kunit *test)
 			out = NULL;
 			missed += push_all(&block, 1) != 1;
 			missed += !shard_is_marked(home);
-			missed += hkm_kunit_drain(CLASS, from, &out, 1) != 1;
+			missed += hkm_kunit_drain(TEST_CLASS, from, &out, 1) != 1;
 			missed += out != block;
 		}
 	}
@@ -117,15 +117,15 @@ static void every_shard_is_found(struct kunit *test)
 
 static void home_comes_first(struct kunit *test)
 {
-	struct hkm_chunk *near = hkm_kunit_chunk(test, CLASS, HOME);
-	struct hkm_chunk *far = hkm_kunit_chunk(test, CLASS, HOME - 1);
+	struct hkm_chunk *near = hkm_kunit_chunk(test, TEST_CLASS, HOME);
+	struct hkm_chunk *far = hkm_kunit_chunk(test, TEST_CLASS, HOME - 1);
 	void *out = NULL;
 
 	push_all(&near->base, 1);
 	push_all(&far->base, 1);
-	hkm_kunit_drain(CLASS, HOME, &out, 1);
+	hkm_kunit_drain(TEST_CLASS, HOME, &out, 1);
 	KUNIT_EXPECT_PTR_EQ(test, out, near->base);
-	hkm_kunit_drain(CLASS, HOME, &out, 1);
+	hkm_kunit_drain(TEST_CLASS, HOME, &out, 1);
 	KUNIT_EXPECT_PTR_EQ(test, out, far->base);
 	hkm_chunk_release(near);
 	hkm_chunk_release(far);
@@ -134,37 +134,37 @@ static void home_comes_first(struct kunit *test)
 static void second_push_is_refused(struct kunit *test)
 {
 	void **blocks = new_blocks(test), *out[NR_BLOCKS];
-	u64 rejects = hkm_kunit_counter(CLASS, HKM_rejects);
+	u64 rejects = hkm_kunit_counter(TEST_CLASS, HKM_rejects);
 
 	/* Twice there. */
 	KUNIT_EXPECT_EQ(test, push_all(blocks, 2), 2U);
 	KUNIT_EXPECT_EQ(test, push_all(blocks, 2), 0U);
 	/* There, then on a freelist; first of the chain included (link END). */
-	KUNIT_EXPECT_EQ(test, hkm_kunit_push(CLASS, blocks, 2), 0U);
-	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(CLASS, HKM_rejects), rejects + 4);
-	KUNIT_EXPECT_EQ(test, hkm_kunit_drain(CLASS, HOME, out, NR_BLOCKS), 2U);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_push(TEST_CLASS, blocks, 2), 0U);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(TEST_CLASS, HKM_rejects), rejects + 4);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_drain(TEST_CLASS, HOME, out, NR_BLOCKS), 2U);
 	/* On a freelist, then there. */
-	KUNIT_EXPECT_EQ(test, hkm_kunit_push(CLASS, blocks, 2), 2U);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_push(TEST_CLASS, blocks, 2), 2U);
 	KUNIT_EXPECT_EQ(test, push_all(blocks, 2), 0U);
-	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(CLASS, HKM_rejects), rejects + 6);
-	KUNIT_EXPECT_EQ(test, hkm_kunit_pop_all(CLASS, out, NR_BLOCKS), 2U);
-	hkm_kunit_push(CLASS, blocks, NR_BLOCKS);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(TEST_CLASS, HKM_rejects), rejects + 6);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_pop_all(TEST_CLASS, out, NR_BLOCKS), 2U);
+	hkm_kunit_push(TEST_CLASS, blocks, NR_BLOCKS);
 }
 
 static void pushes_and_drains_are_counted(struct kunit *test)
 {
 	void **blocks = new_blocks(test), *out[NR_BLOCKS];
-	u64 frees = hkm_kunit_counter(CLASS, HKM_remote_frees);
-	u64 drains = hkm_kunit_counter(CLASS, HKM_remote_drains);
+	u64 frees = hkm_kunit_counter(TEST_CLASS, HKM_remote_frees);
+	u64 drains = hkm_kunit_counter(TEST_CLASS, HKM_remote_drains);
 
 	push_all(blocks, 5);
-	hkm_kunit_drain(CLASS, HOME, out, NR_BLOCKS);
-	hkm_kunit_drain(CLASS, HOME, out, NR_BLOCKS);
-	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(CLASS, HKM_remote_frees),
+	hkm_kunit_drain(TEST_CLASS, HOME, out, NR_BLOCKS);
+	hkm_kunit_drain(TEST_CLASS, HOME, out, NR_BLOCKS);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(TEST_CLASS, HKM_remote_frees),
 			frees + 5);
-	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(CLASS, HKM_remote_drains),
+	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(TEST_CLASS, HKM_remote_drains),
 			drains + 1);
-	hkm_kunit_push(CLASS, blocks, NR_BLOCKS);
+	hkm_kunit_push(TEST_CLASS, blocks, NR_BLOCKS);
 }
 
 #define STORM_PUSHERS	3
@@ -186,8 +186,8 @@ static unsigned int storm_take(struct storm *storm, unsigned int id)
 	void *out[NR_BLOCKS];
 	unsigned int nr, i;
 
-	nr = hkm_kunit_drain(CLASS, HOME, out, NR_BLOCKS) ?:
-	     hkm_kunit_pop(CLASS, HOME, out, NR_BLOCKS);
+	nr = hkm_kunit_drain(TEST_CLASS, HOME, out, NR_BLOCKS) ?:
+	     hkm_kunit_pop(TEST_CLASS, HOME, out, NR_BLOCKS);
 	for (i = 0; i < nr; i++)
 		if (cmpxchg((u64 *)out[i], 0, id + 1))
 			atomic_inc(&storm->conflicts);
@@ -222,7 +222,7 @@ static void nothing_is_lost_in_a_storm(struct kunit *test)
 
 	storm.blocks = hkm_kunit_pointers(test, STORM_BLOCKS);
 	for (i = 0; i < STORM_BLOCKS; i += NR_BLOCKS)
-		hkm_kunit_chunk_blocks(hkm_kunit_chunk(test, CLASS, HOME),
+		hkm_kunit_chunk_blocks(hkm_kunit_chunk(test, TEST_CLASS, HOME),
 				       storm.blocks + i);
 	for (i = 0; i < STORM_BLOCKS; i++)
 		*(u64 *)storm.blocks[i] = 0;
@@ -232,7 +232,7 @@ static void nothing_is_lost_in_a_storm(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&storm.conflicts), 0);
 	KUNIT_EXPECT_EQ(test, atomic_read(&storm.drained), STORM_BLOCKS);
 	for (i = 0; i < STORM_BLOCKS; i += NR_BLOCKS)
-		hkm_kunit_push(CLASS, storm.blocks + i, NR_BLOCKS);
+		hkm_kunit_push(TEST_CLASS, storm.blocks + i, NR_BLOCKS);
 }
 
 static struct kunit_case remote_cases[] = {

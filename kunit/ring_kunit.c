@@ -8,7 +8,7 @@
 #include "common.h"
 #include "../pool/freelist.h"
 
-#define CLASS	HKM_CLASS_2K
+#define TEST_CLASS	HKM_CLASS_2K
 #define HALF	(HKM_RING_SLOTS / 2)
 
 /* What a front end's grants add up to. */
@@ -47,13 +47,13 @@ static void churn(unsigned int class_id, unsigned int nr, unsigned int times)
 	}
 }
 
-/* Grants the ring of CLASS @limit slots, as growing would. */
+/* Grants the ring of TEST_CLASS @limit slots, as growing would. */
 static struct hkm_ring *ring_of_limit(unsigned long limit)
 {
-	struct hkm_ring *ring = hkm_kunit_ring(CLASS);
+	struct hkm_ring *ring = hkm_kunit_ring(TEST_CLASS);
 
 	hkm_kunit_cpu()->parked_bytes += (limit - ring->limit) *
-					 hkm_classes[CLASS].size_bytes;
+					 hkm_classes[TEST_CLASS].size_bytes;
 	ring->limit = limit;
 	return ring;
 }
@@ -63,25 +63,25 @@ static void last_freed_is_first_out(struct kunit *test)
 	void *blocks[HALF];
 	unsigned int i;
 
-	churn(CLASS, HKM_RING_SLOTS, 3);
-	alloc_all(CLASS, blocks, HALF);
+	churn(TEST_CLASS, HKM_RING_SLOTS, 3);
+	alloc_all(TEST_CLASS, blocks, HALF);
 	for (i = 0; i < HALF; i++)
 		hkm_kfree(blocks[i]);
 	while (i--)
 		KUNIT_EXPECT_PTR_EQ(test,
-				    hkm_kunit_alloc_class(CLASS, GFP_KERNEL),
+				    hkm_kunit_alloc_class(TEST_CLASS, GFP_KERNEL),
 				    blocks[i]);
 	hkm_kunit_free_all(blocks, HALF);
 }
 
 static void limit_doubles_up_to_all_slots(struct kunit *test)
 {
-	const struct hkm_ring *ring = hkm_kunit_ring(CLASS);
+	const struct hkm_ring *ring = hkm_kunit_ring(TEST_CLASS);
 	void *blocks[HKM_RING_SLOTS];
 	unsigned long want;
 	unsigned int i;
 
-	alloc_all(CLASS, blocks, HKM_RING_SLOTS);
+	alloc_all(TEST_CLASS, blocks, HKM_RING_SLOTS);
 	want = ring->limit;
 	KUNIT_ASSERT_EQ(test, ring->nr, 0);
 	KUNIT_EXPECT_LE(test, want, 2);
@@ -99,13 +99,13 @@ static void limit_doubles_up_to_all_slots(struct kunit *test)
 
 static void limit_keeps_to_the_budget(struct kunit *test)
 {
-	const struct hkm_ring *ring = hkm_kunit_ring(CLASS);
+	const struct hkm_ring *ring = hkm_kunit_ring(TEST_CLASS);
 	struct hkm_policy *policy = hkm_kunit_policy(test);
 	unsigned long least = ring->limit;
 
 	/* Room for four slots more, and for no active page. */
 	policy->cpu_budget_bytes = hkm_kunit_cpu()->parked_bytes + 4 * SZ_2K;
-	churn(CLASS, HKM_RING_SLOTS, 50);
+	churn(TEST_CLASS, HKM_RING_SLOTS, 50);
 	KUNIT_EXPECT_EQ(test, ring->limit, least + 4);
 	KUNIT_EXPECT_PTR_EQ(test, ring->run[0].end, NULL);
 	KUNIT_EXPECT_LE(test, hkm_kunit_cpu()->parked_bytes,
@@ -134,17 +134,17 @@ static void no_budget_still_serves(struct kunit *test)
 
 static void full_ring_gives_its_older_half(struct kunit *test)
 {
-	const struct hkm_ring *ring = hkm_kunit_ring(CLASS);
+	const struct hkm_ring *ring = hkm_kunit_ring(TEST_CLASS);
 	void *blocks[HKM_RING_SLOTS + 1], *out[HKM_RING_SLOTS];
 	unsigned int i;
 	u64 pushes;
 
-	alloc_all(CLASS, blocks, ARRAY_SIZE(blocks));
-	pushes = hkm_kunit_counter(CLASS, HKM_freelist_pushes);
+	alloc_all(TEST_CLASS, blocks, ARRAY_SIZE(blocks));
+	pushes = hkm_kunit_counter(TEST_CLASS, HKM_freelist_pushes);
 	for (i = 0; i < HKM_RING_SLOTS; i++)
 		hkm_kfree(blocks[i]);
 	KUNIT_EXPECT_EQ(test, ring->nr, HKM_RING_SLOTS);
-	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(CLASS, HKM_freelist_pushes),
+	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(TEST_CLASS, HKM_freelist_pushes),
 			pushes);
 
 	hkm_kfree(blocks[HKM_RING_SLOTS]);
@@ -152,44 +152,44 @@ static void full_ring_gives_its_older_half(struct kunit *test)
 	KUNIT_EXPECT_EQ(test,
 			memcmp(ring->slot, blocks + HALF,
 			       (HALF + 1) * sizeof(*blocks)), 0);
-	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(CLASS, HKM_freelist_pushes),
+	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(TEST_CLASS, HKM_freelist_pushes),
 			pushes + 1);
-	KUNIT_EXPECT_EQ(test, hkm_kunit_pop(CLASS, 0, out, HKM_RING_SLOTS), HALF);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_pop(TEST_CLASS, 0, out, HKM_RING_SLOTS), HALF);
 	KUNIT_EXPECT_EQ(test, memcmp(out, blocks, HALF * sizeof(*out)), 0);
-	hkm_kunit_push(CLASS, out, HALF);
+	hkm_kunit_push(TEST_CLASS, out, HALF);
 }
 
 static void empty_ring_takes_a_batch(struct kunit *test)
 {
 	const struct hkm_ring *ring = ring_of_limit(HKM_RING_SLOTS);
-	struct hkm_chunk *chunk = hkm_kunit_chunk(test, CLASS, 0);
+	struct hkm_chunk *chunk = hkm_kunit_chunk(test, TEST_CLASS, 0);
 	void *blocks[HKM_MAX_BLOCKS], *p;
 
 	hkm_kunit_chunk_blocks(chunk, blocks);
-	hkm_kunit_push(CLASS, blocks, HALF);
-	hkm_kunit_push(CLASS, blocks + HALF, HALF);
-	p = hkm_kunit_alloc_class(CLASS, GFP_KERNEL);
+	hkm_kunit_push(TEST_CLASS, blocks, HALF);
+	hkm_kunit_push(TEST_CLASS, blocks + HALF, HALF);
+	p = hkm_kunit_alloc_class(TEST_CLASS, GFP_KERNEL);
 	/* The batch that came last, its last block first. */
 	KUNIT_EXPECT_PTR_EQ(test, p, blocks[2 * HALF - 1]);
 	KUNIT_EXPECT_EQ(test, ring->nr, HALF - 1);
 	KUNIT_EXPECT_EQ(test,
 			memcmp(ring->slot, blocks + HALF,
 			       (HALF - 1) * sizeof(p)), 0);
-	KUNIT_EXPECT_EQ(test, hkm_chunk_count(CLASS), 1);
+	KUNIT_EXPECT_EQ(test, hkm_chunk_count(TEST_CLASS), 1);
 	hkm_kfree(p);
 }
 
 static void empty_ring_gathers_small_batches(struct kunit *test)
 {
 	const struct hkm_ring *ring = ring_of_limit(HKM_RING_SLOTS);
-	struct hkm_chunk *chunk = hkm_kunit_chunk(test, CLASS, 0);
+	struct hkm_chunk *chunk = hkm_kunit_chunk(test, TEST_CLASS, 0);
 	void *blocks[HKM_MAX_BLOCKS], *p;
 	unsigned int i;
 
 	hkm_kunit_chunk_blocks(chunk, blocks);
 	for (i = 0; i < HKM_MAX_BLOCKS; i += 2)
-		hkm_kunit_push(CLASS, blocks + i, 2);
-	p = hkm_kunit_alloc_class(CLASS, GFP_KERNEL);
+		hkm_kunit_push(TEST_CLASS, blocks + i, 2);
+	p = hkm_kunit_alloc_class(TEST_CLASS, GFP_KERNEL);
 	/* Two pops, and no more: a request's work is bounded. */
 	KUNIT_EXPECT_EQ(test, ring->nr, 3);
 	hkm_kfree(p);
@@ -198,21 +198,21 @@ static void empty_ring_gathers_small_batches(struct kunit *test)
 static void empty_ring_drains_remote_stacks(struct kunit *test)
 {
 	const struct hkm_ring *ring = ring_of_limit(HKM_RING_SLOTS);
-	struct hkm_chunk *chunk = hkm_kunit_chunk(test, CLASS, 0);
+	struct hkm_chunk *chunk = hkm_kunit_chunk(test, TEST_CLASS, 0);
 	void *blocks[HKM_MAX_BLOCKS], *p;
 	unsigned int i;
 
 	hkm_kunit_chunk_blocks(chunk, blocks);
 	for (i = 0; i < HKM_MAX_BLOCKS; i++)
-		hkm_kunit_remote_push(CLASS, blocks[i]);
-	hkm_kunit_count_allocs(CLASS, HKM_MAX_BLOCKS);
-	p = hkm_kunit_alloc_class(CLASS, GFP_KERNEL);
+		hkm_kunit_remote_push(TEST_CLASS, blocks[i]);
+	hkm_kunit_count_allocs(TEST_CLASS, HKM_MAX_BLOCKS);
+	p = hkm_kunit_alloc_class(TEST_CLASS, GFP_KERNEL);
 	KUNIT_EXPECT_EQ(test, ring->nr, HALF - 1);
-	KUNIT_EXPECT_EQ(test, hkm_chunk_count(CLASS), 1);
+	KUNIT_EXPECT_EQ(test, hkm_chunk_count(TEST_CLASS), 1);
 	/* The rest is on the freelist. */
-	KUNIT_EXPECT_EQ(test, hkm_kunit_pop(CLASS, 0, blocks, HKM_MAX_BLOCKS),
+	KUNIT_EXPECT_EQ(test, hkm_kunit_pop(TEST_CLASS, 0, blocks, HKM_MAX_BLOCKS),
 			HKM_MAX_BLOCKS - HALF);
-	hkm_kunit_push(CLASS, blocks, HKM_MAX_BLOCKS - HALF);
+	hkm_kunit_push(TEST_CLASS, blocks, HKM_MAX_BLOCKS - HALF);
 	hkm_kfree(p);
 }
 
@@ -293,27 +293,27 @@ static void busy_class_keeps_its_room(struct kunit *test)
  */
 static void nested_calls_use_the_shared_tier(struct kunit *test)
 {
-	const struct hkm_ring *ring = hkm_kunit_ring(CLASS);
-	u64 frees = hkm_kunit_counter(CLASS, HKM_remote_frees), drains;
+	const struct hkm_ring *ring = hkm_kunit_ring(TEST_CLASS);
+	u64 frees = hkm_kunit_counter(TEST_CLASS, HKM_remote_frees), drains;
 	void *blocks[HALF], *nested[HKM_MAX_BLOCKS], *drained;
 	struct hkm_chunk *chunk;
 	unsigned long nr, limit;
 	struct hkm_cpu *cpu;
 	unsigned int i;
 
-	churn(CLASS, HALF, 3);
-	alloc_all(CLASS, blocks, HALF / 2);
-	chunk = hkm_kunit_chunk(test, CLASS, 0);
+	churn(TEST_CLASS, HALF, 3);
+	alloc_all(TEST_CLASS, blocks, HALF / 2);
+	chunk = hkm_kunit_chunk(test, TEST_CLASS, 0);
 	hkm_kunit_chunk_blocks(chunk, nested);
-	hkm_kunit_push(CLASS, nested, HKM_MAX_BLOCKS);
+	hkm_kunit_push(TEST_CLASS, nested, HKM_MAX_BLOCKS);
 	nr = ring->nr;
 	limit = ring->limit;
 	KUNIT_ASSERT_GT(test, nr, 0);
-	drains = hkm_kunit_counter(CLASS, HKM_remote_drains);
+	drains = hkm_kunit_counter(TEST_CLASS, HKM_remote_drains);
 
 	cpu = hkm_kunit_cpu_get();
 	for (i = 0; i < HKM_MAX_BLOCKS; i++)
-		nested[i] = hkm_kunit_alloc_class(CLASS, GFP_NOWAIT);
+		nested[i] = hkm_kunit_alloc_class(TEST_CLASS, GFP_NOWAIT);
 	for (i = 0; i < HALF / 2; i++)
 		hkm_kfree(blocks[i]);
 	hkm_kunit_cpu_put(cpu);
@@ -321,19 +321,19 @@ static void nested_calls_use_the_shared_tier(struct kunit *test)
 	/* The ring was left alone; the frees went to remote stacks. */
 	KUNIT_EXPECT_EQ(test, ring->nr, nr);
 	KUNIT_EXPECT_EQ(test, ring->limit, limit);
-	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(CLASS, HKM_remote_frees),
+	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(TEST_CLASS, HKM_remote_frees),
 			frees + HALF / 2);
 	for (i = 0; i < HKM_MAX_BLOCKS; i++)
 		KUNIT_EXPECT_TRUE(test, hkm_owns(nested[i]));
-	KUNIT_EXPECT_EQ(test, hkm_kunit_live(CLASS), HKM_MAX_BLOCKS);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_live(TEST_CLASS), HKM_MAX_BLOCKS);
 
 	/* With the freelists empty, nested requests get what was freed there. */
-	hkm_kunit_pop_all(CLASS, blocks, ARRAY_SIZE(blocks));
+	hkm_kunit_pop_all(TEST_CLASS, blocks, ARRAY_SIZE(blocks));
 	cpu = hkm_kunit_cpu_get();
-	drained = hkm_kunit_alloc_class(CLASS, GFP_NOWAIT);
+	drained = hkm_kunit_alloc_class(TEST_CLASS, GFP_NOWAIT);
 	hkm_kunit_cpu_put(cpu);
 	KUNIT_EXPECT_TRUE(test, hkm_owns(drained));
-	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(CLASS, HKM_remote_drains),
+	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(TEST_CLASS, HKM_remote_drains),
 			drains + 1);
 	hkm_kfree(drained);
 	hkm_kunit_free_all(nested, HKM_MAX_BLOCKS);

@@ -112,7 +112,7 @@ static __always_inline bool alloc_fast(size_t step, void **block,
 		return false;
 	*block = ring->slot[--nr];
 	WRITE_ONCE(ring->nr, nr);
-	data_race(ring->hits++);
+	data_race(ring->hits++); /* read by hkm_stats_read() elsewhere */
 	hkm_cpu_leave(*cpu);
 	preempt_enable();
 	hkm_block_unmark(*block);
@@ -360,6 +360,7 @@ EXPORT_SYMBOL_GPL(hkm_ksize);
 void *hkm_krealloc(const void *p, size_t new_size, gfp_t flags)
 {
 	size_t old_size;
+	void *known;
 	void *fresh;
 
 	if (ZERO_OR_NULL_PTR(p))
@@ -378,9 +379,10 @@ void *hkm_krealloc(const void *p, size_t new_size, gfp_t flags)
 		    hkm_size_step(new_size) >= HKM_NR_STEPS)
 			return krealloc(p, new_size, flags);
 		/* In place: makes all of it known as in use, to be copied. */
-		p = krealloc(p, old_size, flags);
-		if (!p)
+		known = krealloc(p, old_size, flags);
+		if (!known)
 			return NULL;
+		p = known;
 	} else if (new_size <= old_size) {
 		/* So that what is grown into later is zero. */
 		if (want_init_on_alloc(flags))

@@ -5,8 +5,9 @@
  * The map is a table of two levels over the direct map: a top array with one
  * pointer per 32 MiB, and leaves of one page with one descriptor pointer per
  * 64 KiB. Ranges that never held a chunk share one empty leaf, and entries
- * without a chunk one descriptor, so that a look-up tests for neither. At 8 bytes per 64 KiB the tables
- * take 0.012 % of the memory that the pool ever touched.
+ * without a chunk one descriptor, so that a look-up tests for neither. At 8
+ * bytes per 64 KiB the tables take 0.012 % of the memory that the pool ever
+ * touched.
  *
  * Who may do what, without locks:
  * - Any context looks up, with preemption off. It reads the top array, a leaf

@@ -21,6 +21,7 @@ if [ "$(readlink "$tree/from" 2>/dev/null)" != "$src" ]; then
 		cp --remove-destination "$src/$f" "$tree/$f"
 	done
 	echo 'source "mm/hakmem/Kconfig"' >>"$tree/mm/Kconfig"
+	# shellcheck disable=SC2016 # make expands it
 	echo 'obj-$(CONFIG_HAKMEM) += hakmem/' >>"$tree/mm/Makefile"
 	ln -s "$src" "$tree/from"
 fi

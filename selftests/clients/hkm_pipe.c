@@ -4,9 +4,9 @@
  *
  * Stage one reads the file in records of mixed sizes, 2 to 52 KiB each with its
  * header. Stage two, on another CPU where there is one, checks each record,
- * writes its data out and frees it. Set the parameters input, output, alloc and
- * seed, then write 1 to run: the write returns when the pipeline has ended, with
- * its error. The results can be read from the read-only parameters.
+ * writes its data out and frees it. Loading the module runs the pipeline to its
+ * end, or to that of insmod, and fails with the pipeline's error. After success
+ * the results can be read from the parameters.
  */
 #include <linux/completion.h>
 #include <linux/cpumask.h>
@@ -16,7 +16,6 @@
 #include <linux/kfifo.h>
 #include <linux/kthread.h>
 #include <linux/ktime.h>
-#include <linux/limits.h>
 #include <linux/math64.h>
 #include <linux/module.h>
 #include <linux/prandom.h>
@@ -59,21 +58,21 @@ struct stage {
 	int err;
 };
 
-static char input[PATH_MAX];
-module_param_string(input, input, sizeof(input), 0644);
+static char *input = "";
+module_param(input, charp, 0444);
 MODULE_PARM_DESC(input, "file to read");
 
-static char output[PATH_MAX];
-module_param_string(output, output, sizeof(output), 0644);
+static char *output = "";
+module_param(output, charp, 0444);
 MODULE_PARM_DESC(output, "file to write");
 
-static char alloc[16] = "hkm";
-module_param_string(alloc, alloc, sizeof(alloc), 0644);
-MODULE_PARM_DESC(alloc, "allocator: hkm or kmalloc");
+static char *alloc = "hkm";
+module_param(alloc, charp, 0444);
+MODULE_PARM_DESC(alloc, "allocator: hkm (default) or kmalloc");
 
 static uint seed = 1;
-module_param(seed, uint, 0644);
-MODULE_PARM_DESC(seed, "seed of the record sizes");
+module_param(seed, uint, 0444);
+MODULE_PARM_DESC(seed, "seed of the record sizes (default 1)");
 
 static unsigned long records;
 module_param(records, ulong, 0444);
@@ -97,7 +96,6 @@ MODULE_PARM_DESC(alloc_ns, "result: time spent in allocation and free, of both s
 
 static const char * const alloc_names[] = { "hkm", "kmalloc" };
 
-/* One run at a time: the kernel serialises writes to a module's parameters. */
 static struct stage source, sink;
 static bool use_hkm;
 static DEFINE_KFIFO(fifo, struct record *, FIFO_RECORDS);
@@ -107,13 +105,6 @@ static DECLARE_COMPLETION(sink_done);
 static bool source_ended;
 /* Both stages are to end now. */
 static bool stop;
-/* Set for good by the module's exit. */
-static bool unloading;
-
-static bool stopping(void)
-{
-	return READ_ONCE(stop) || READ_ONCE(unloading);
-}
 
 static struct record *record_alloc(struct stage *stage, size_t size)
 {
@@ -188,7 +179,7 @@ static int source_run(void *unused)
 			source.err = PTR_ERR_OR_ZERO(rec);
 			break;
 		}
-		wait_event(fifo_wait, (queued = fifo_put(rec)) || stopping());
+		wait_event(fifo_wait, (queued = fifo_put(rec)) || READ_ONCE(stop));
 		if (!queued)
 			record_free(&source, rec);
 	}
@@ -205,7 +196,7 @@ static bool sink_ready(struct record **rec)
 	bool ended = smp_load_acquire(&source_ended);
 
 	*rec = NULL;
-	return stopping() || fifo_get(rec) || ended;
+	return READ_ONCE(stop) || fifo_get(rec) || ended;
 }
 
 static int record_write(const struct record *rec, u64 seq, loff_t *pos)
@@ -295,18 +286,16 @@ static int stages_run(void)
 	while (fifo_get(&rec))
 		record_free(&sink, rec);
 
-	if (READ_ONCE(unloading))
-		return -ESHUTDOWN;
 	return err ?: source.err ?: sink.err;
 }
 
 static int files_open(void)
 {
-	source.file = filp_open(strim(input), O_RDONLY | O_LARGEFILE, 0);
+	source.file = filp_open(input, O_RDONLY | O_LARGEFILE, 0);
 	if (IS_ERR(source.file))
 		return PTR_ERR(source.file);
-	sink.file = filp_open(strim(output), O_WRONLY | O_CREAT | O_TRUNC |
-			      O_LARGEFILE, 0600);
+	sink.file = filp_open(output, O_WRONLY | O_CREAT | O_TRUNC | O_LARGEFILE,
+			      0600);
 	if (IS_ERR(sink.file)) {
 		filp_close(source.file, NULL);
 		return PTR_ERR(sink.file);
@@ -323,31 +312,12 @@ static int files_close(void)
 	return err;
 }
 
-static void results_reset(void)
-{
-	memset(&source, 0, sizeof(source));
-	memset(&sink, 0, sizeof(sink));
-	reinit_completion(&sink_done);
-	source_ended = false;
-	stop = false;
-	records = 0;
-	bytes = 0;
-	mismatches = 0;
-	total_ns = 0;
-	alloc_ns = 0;
-}
-
 static int pipe_run(void)
 {
-	int which = sysfs_match_string(alloc_names, alloc);
 	cycles_t cycles;
 	int err, close_err;
 	ktime_t start;
 
-	if (which < 0)
-		return which;
-	results_reset();
-	use_hkm = !which;
 	err = files_open();
 	if (err)
 		return err;
@@ -365,33 +335,22 @@ static int pipe_run(void)
 	return err ?: close_err;
 }
 
-static int run_set(const char *val, const struct kernel_param *kp)
-{
-	bool wanted;
-	int err = kstrtobool(val, &wanted);
-
-	return err || !wanted ? err : pipe_run();
-}
-
-static const struct kernel_param_ops run_ops = {
-	.set = run_set,
-};
-module_param_cb(run, &run_ops, NULL, 0200);
-MODULE_PARM_DESC(run, "write 1 to stream input to output");
-
 static int __init pipe_init(void)
 {
-	return 0;
+	int err = match_string(alloc_names, ARRAY_SIZE(alloc_names), alloc);
+
+	if (err >= 0) {
+		use_hkm = !err;
+		err = pipe_run();
+	}
+	if (err)
+		pr_err("%s to %s with %s: error %d after %lu records\n", input,
+		       output, alloc, err, records);
+	return err;
 }
 
-/*
- * Ends a run that is under way, and refuses later ones; the kernel then waits
- * for the write to the parameter to return before it frees the module.
- */
 static void __exit pipe_exit(void)
 {
-	WRITE_ONCE(unloading, true);
-	wake_up_all(&fifo_wait);
 }
 
 module_init(pipe_init);

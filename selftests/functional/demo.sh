@@ -4,18 +4,17 @@
 # through the pipeline, once with hkm_kmalloc() and once with kmalloc().
 . /files/ktap.sh
 
-KNOBS=/sys/module/hkm_pipe/parameters
 PASSES=5
 same_data=yes
 
 # stream ALLOC: one pass; sets nr, bytes, ns
 stream() {
-	echo "$1" >$KNOBS/alloc
-	echo 1 >$KNOBS/run || exit 1
+	load hkm_pipe alloc="$1" input=/files/input output=/tmp/output || exit 1
 	nr=$(param hkm_pipe records)
 	bytes=$(param hkm_pipe bytes)
 	# One buffer more is taken, to find the end of the file.
 	ns=$(($(param hkm_pipe alloc_ns) / (nr + 1)))
+	unload hkm_pipe
 	[ "$(sha256sum </tmp/output)" = "$sha" ] || same_data=NO
 }
 
@@ -32,18 +31,11 @@ row() {
 		$((bytes / 100000 % 10)) "$least" $same_data
 }
 
-# tier TEXT COUNTER
-tier() {
-	local sum
-
-	sum=$(pool_sum "$2")
-	printf '  %-32s %8d  %3d %%\n' "$1" "$sum" $((sum * 100 / total))
-}
+# tier TEXT REQUESTS
+tier() { printf '  %-26s %8d  %3d %%\n' "$1" "$2" $(($2 * 100 / total)); }
 
 before=$(free_pages)
-load hakmem && load hkm_pipe || exit 1
-echo /files/input >$KNOBS/input
-echo /tmp/output >$KNOBS/output
+load hakmem || exit 1
 sha=$(sha256sum </files/input)
 # The first pass would pay for pages that nobody has used before.
 stream kmalloc
@@ -58,15 +50,16 @@ total=$(pool_sum hits_ring hits_active slow_allocs fallbacks)
 [ "$total" -gt 0 ] || exit 1
 echo
 echo "hkm_kmalloc() served the $total requests of its passes from"
-tier "1 this CPU's rings" hits_ring
-tier "  this CPU's active pages" hits_active
-tier "2 the shared tier, 3 new chunks" slow_allocs
-tier "4 the kernel's allocator" fallbacks
+refilled=$(pool_sum refill_allocs)
 chunks=$(pool_sum chunks)
-echo "  batches from the shared tier: $(pool_sum freelist_pops); new chunks: $(pool_sum refills)"
+tier "1 this CPU's rings" "$(pool_sum hits_ring)"
+tier "  this CPU's active pages" "$(pool_sum hits_active)"
+tier "2 the shared tier" $(($(pool_sum slow_allocs) - refilled))
+tier "3 new chunks" "$refilled"
+tier "4 the kernel's allocator" "$(pool_sum fallbacks)"
 echo "  memory held: $chunks chunks, $((chunks * 64)) KiB; blocks live: $(pool_sum objects_live)"
 
-unload hkm_pipe && unload hakmem || exit 1
+unload hakmem || exit 1
 rm /tmp/output
 echo
 echo "unloaded: $(free_pages) pages free, $before before loading"

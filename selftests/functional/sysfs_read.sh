@@ -6,7 +6,7 @@
 CLASSES="2k 4k 8k 16k 32k 52k dyn1"
 VALUES="size_bytes chunks objects_live hits_ring hits_active misses slow_allocs
 	freelist_pops freelist_pushes cas_retries remote_frees remote_drains
-	refills fallbacks frees rejects unserved"
+	refills fallbacks frees rejects unserved refill_allocs"
 
 ktap_print_header
 ktap_set_plan 8
@@ -57,16 +57,15 @@ read_only() {
 
 # Two runs over many records: every class sees some.
 stream() {
-	load hkm_pipe output=/tmp/out || return 1
+	local seed
+
 	dd if=/dev/urandom of=/tmp/in bs=1M count=8 2>/dev/null
-	echo /tmp/in >/sys/module/hkm_pipe/parameters/input
 	for seed in 1 2; do
-		echo $seed >/sys/module/hkm_pipe/parameters/seed
-		echo 1 >/sys/module/hkm_pipe/parameters/run || return 1
+		load hkm_pipe seed=$seed input=/tmp/in output=/tmp/out || return 1
 		# One buffer more is taken to find the end of the file.
 		requests=$((requests + $(param hkm_pipe records) + 1))
+		unload hkm_pipe
 	done
-	unload hkm_pipe
 }
 
 requests_add_up() {

@@ -448,6 +448,7 @@ static void pool_init(void)
 	expect(!hkm_chunk_map_init());
 	expect(!hkm_shared_init());
 	expect(!hkm_cpu_init());
+	expect(!hkm_map_watch_init());
 	pthread_barrier_init(&all_here, NULL, NR_WORKERS + 1);
 	for (i = 0; i < NR_WORKERS; i++) {
 		workers[i].cpu = i + 1;
@@ -475,6 +476,7 @@ static void test_exit(void)
 
 	host_cpu = 0;
 	expect(push(0, NR_UNIT_BLOCKS) == NR_UNIT_BLOCKS);
+	hkm_map_watch_exit();
 	hkm_pool_drain();
 	for (id = 0; id < HKM_NR_CLASSES; id++)
 		expect(hkm_chunk_count(id) == 0);

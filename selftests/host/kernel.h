@@ -77,6 +77,7 @@ typedef struct { long counter; } atomic_long_t;
 #define SZ_32K			0x8000
 #define SZ_1M			0x100000
 #define ARRAY_SIZE(a)		(sizeof(a) / sizeof((a)[0]))
+#define BIT(n)			(1UL << (n))
 #define BIT_ULL(n)		(1ULL << (n))
 #define min(a, b)		((a) < (b) ? (a) : (b))
 #define min_t(type, a, b)	min((type)(a), (type)(b))
@@ -213,6 +214,7 @@ enum {
 	__GFP_RETRY_MAYFAIL = 32,
 	__GFP_MEMALLOC = 64,
 	__GFP_HIGH = 128,
+	__GFP_NOMEMALLOC = 65536,
 	__GFP_DIRECT_RECLAIM = 256,
 	__GFP_DMA = 512,
 	__GFP_DMA32 = 1024,
@@ -237,9 +239,11 @@ struct page *virt_to_page(const void *p);
 void *page_address(const struct page *page);
 unsigned int host_chunks_used(void);
 
-#define get_page(page)		((void)((page)->refs++))
-#define put_page(page)		((void)((page)->refs--))
 #define page_ref_count(page)	((page)->refs)
+#define page_ref_add(page, nr)	((void)((page)->refs += (nr)))
+#define page_ref_sub(page, nr)	((void)((page)->refs -= (nr)))
+#define kmemleak_alloc(p, size, min_count, gfp) ((void)(gfp))
+#define kmemleak_free(p)	((void)(p))
 #define virt_to_head_page(p)	virt_to_page(p)
 #define virt_addr_valid(p)	true
 #define PageSlab(page)		(!(page))

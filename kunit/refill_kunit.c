@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Refill: what a bundle of new chunks stocks, and what becomes of a request
+ * when the page allocator has none.
+ */
+#include <linux/irqflags.h>
+
+#include "common.h"
+
+static void *request(unsigned int class_id)
+{
+	return hkm_kunit_alloc_class(class_id, GFP_KERNEL);
+}
+
+static unsigned int run_blocks(const struct hkm_run *run, u32 size_bytes)
+{
+	return run->end ? (run->end - run->next) / size_bytes : 0;
+}
+
+static void bundle_stocks_all_tiers(struct kunit *test)
+{
+	unsigned int id;
+
+	for (id = 0; id < HKM_NR_CLASSES; id++) {
+		unsigned int bundle = hkm_kunit_policy(test)->bundle[id];
+		const struct hkm_class *cl = &hkm_classes[id];
+		const struct hkm_ring *ring = hkm_kunit_ring(id);
+		u64 refills = hkm_kunit_counter(id, HKM_refills);
+		unsigned int a, b, shared, total;
+		void *out[4 * HKM_MAX_BLOCKS], *p;
+
+		p = request(id);
+		KUNIT_EXPECT_TRUE(test, hkm_owns(p));
+		KUNIT_EXPECT_EQ(test, hkm_kunit_counter(id, HKM_refills),
+				refills + bundle);
+		KUNIT_EXPECT_EQ(test, hkm_chunk_count(id),
+				bundle << cl->span_order);
+		a = run_blocks(&ring->run[0], cl->size_bytes);
+		b = run_blocks(&ring->run[1], cl->size_bytes);
+		shared = hkm_kunit_pop_all(id, out, ARRAY_SIZE(out));
+
+		/* Active pages first, if worth it: A has given the block. */
+		total = bundle * cl->nr_blocks;
+		if (cl->nr_blocks > 2) {
+			KUNIT_EXPECT_EQ(test, a, cl->nr_blocks - 1);
+			KUNIT_EXPECT_EQ(test, b, min(bundle - 1, 1U) * cl->nr_blocks);
+		} else if (cl->nr_blocks == 2) {
+			KUNIT_EXPECT_EQ(test, a, 2);
+			KUNIT_EXPECT_EQ(test, b, 2);
+		} else {
+			KUNIT_EXPECT_EQ(test, a + b, 0);
+		}
+		/* Then the ring, then the shared tier; nothing is lost. */
+		KUNIT_EXPECT_TRUE(test, !shared || ring->nr == ring->limit);
+		KUNIT_EXPECT_EQ(test, 1 + a + b + ring->nr + shared, total);
+		if (shared)
+			hkm_kunit_push(id, out, shared);
+		hkm_kfree(p);
+	}
+}
+
+static void bundles_have_at_most_four_chunks(struct kunit *test)
+{
+	unsigned int id;
+
+	for (id = 0; id < HKM_NR_CLASSES; id++) {
+		unsigned int bundle = hkm_kunit_policy(test)->bundle[id];
+
+		KUNIT_EXPECT_GE(test, bundle, 1);
+		KUNIT_EXPECT_LE(test, bundle << hkm_classes[id].span_order,
+				HKM_SPAN_MAX_CHUNKS);
+	}
+}
+
+static void refill_comes_last(struct kunit *test)
+{
+	unsigned int nr = 2 * hkm_classes[HKM_CLASS_2K].nr_blocks, i;
+	u64 refills = hkm_kunit_counter(HKM_CLASS_2K, HKM_refills);
+	void *blocks[2 * HKM_MAX_BLOCKS + 1];
+
+	/* As long as the first bundle lasts, there is no other. */
+	for (i = 0; i < nr; i++)
+		blocks[i] = request(HKM_CLASS_2K);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(HKM_CLASS_2K, HKM_refills),
+			refills + 2);
+	blocks[nr] = request(HKM_CLASS_2K);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(HKM_CLASS_2K, HKM_refills),
+			refills + 4);
+	hkm_kunit_free_all(blocks, nr + 1);
+	/* And none while all of that is free. */
+	for (i = 0; i <= nr; i++)
+		blocks[i] = request(HKM_CLASS_2K);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(HKM_CLASS_2K, HKM_refills),
+			refills + 4);
+	hkm_kunit_free_all(blocks, nr + 1);
+}
+
+static void no_page_means_kmalloc(struct kunit *test)
+{
+	unsigned int id;
+
+	for (id = 0; id < HKM_NR_CLASSES; id++) {
+		struct hkm_class_stats before, after;
+		void *p;
+
+		hkm_stats_read(id, &before);
+		hkm_test_pages_left = 0;
+		p = request(id);
+		hkm_test_pages_left = -1;
+		hkm_stats_read(id, &after);
+		KUNIT_EXPECT_NOT_NULL(test, p);
+		KUNIT_EXPECT_FALSE(test, hkm_owns(p));
+		KUNIT_EXPECT_GE(test, hkm_ksize(p), hkm_classes[id].size_bytes);
+		KUNIT_EXPECT_EQ(test, after.slow[HKM_fallbacks],
+				before.slow[HKM_fallbacks] + 1);
+		KUNIT_EXPECT_EQ(test, after.slow[HKM_unserved],
+				before.slow[HKM_unserved] + 1);
+		KUNIT_EXPECT_EQ(test, after.slow[HKM_refills],
+				before.slow[HKM_refills]);
+		KUNIT_EXPECT_EQ(test, hkm_chunk_count(id), 0);
+		KUNIT_EXPECT_EQ(test, hkm_stats_live(&after), 0);
+		hkm_kfree(p);
+		KUNIT_EXPECT_EQ(test, hkm_kunit_live(id), 0);
+	}
+}
+
+static void part_of_a_bundle_will_do(struct kunit *test)
+{
+	unsigned int id, left;
+
+	for (id = 0; id < HKM_NR_CLASSES; id++) {
+		unsigned int bundle = hkm_kunit_policy(test)->bundle[id];
+
+		for (left = 1; left <= bundle + 1; left++) {
+			u64 fallbacks = hkm_kunit_counter(id, HKM_fallbacks);
+			void *p;
+
+			hkm_test_pages_left = left;
+			p = request(id);
+			/* One refill, of no more than a bundle. */
+			KUNIT_EXPECT_EQ(test, hkm_test_pages_left,
+					left > bundle ? 1 : 0);
+			hkm_test_pages_left = -1;
+			KUNIT_EXPECT_TRUE(test, hkm_owns(p));
+			KUNIT_EXPECT_EQ(test,
+					hkm_chunk_count(id) >> hkm_classes[id].span_order,
+					min(left, bundle));
+			KUNIT_EXPECT_EQ(test, hkm_kunit_counter(id, HKM_fallbacks),
+					fallbacks);
+			hkm_kfree(p);
+			hkm_kunit_empty();
+		}
+	}
+}
+
+#define NR_REQUESTS	200
+
+static void pool_runs_dry_gently(struct kunit *test)
+{
+	void **blocks = hkm_kunit_pointers(test, NR_REQUESTS);
+	unsigned int id, i, owned, failed;
+
+	for (id = 0; id < HKM_NR_CLASSES; id++) {
+		unsigned int nr_blocks = hkm_classes[id].nr_blocks;
+		u64 fallbacks = hkm_kunit_counter(id, HKM_fallbacks);
+
+		hkm_test_pages_left = 5;
+		for (i = owned = failed = 0; i < NR_REQUESTS; i++) {
+			blocks[i] = request(id);
+			failed += !blocks[i];
+			owned += hkm_owns(blocks[i]);
+		}
+		hkm_test_pages_left = -1;
+		KUNIT_EXPECT_EQ(test, failed, 0);
+		/* To the last block of the last chunk. */
+		KUNIT_EXPECT_EQ_MSG(test, owned, 5 * nr_blocks, "class %s",
+				    hkm_classes[id].name);
+		KUNIT_EXPECT_EQ(test, hkm_kunit_live(id), owned);
+		KUNIT_EXPECT_EQ(test, hkm_kunit_counter(id, HKM_fallbacks),
+				fallbacks + NR_REQUESTS - owned);
+		hkm_kunit_free_all(blocks, NR_REQUESTS);
+		KUNIT_EXPECT_EQ(test, hkm_kunit_live(id), 0);
+	}
+}
+
+static void refill_without_sleeping(struct kunit *test)
+{
+	static const gfp_t flags[] = { GFP_ATOMIC, GFP_NOWAIT };
+	void *blocks[2 * HKM_NR_CLASSES];
+	unsigned long irqflags;
+	unsigned int id, i, nr;
+
+	for (i = 0; i < ARRAY_SIZE(flags); i++) {
+		nr = 0;
+		preempt_disable();
+		for (id = 0; id < HKM_NR_CLASSES; id++)
+			blocks[nr++] = hkm_kunit_alloc_class(id, flags[i]);
+		preempt_enable();
+		hkm_kunit_count_owned(test, blocks, nr);
+		hkm_kunit_free_all(blocks, nr);
+		hkm_kunit_empty();
+
+		nr = 0;
+		local_irq_save(irqflags);
+		for (id = 0; id < HKM_NR_CLASSES; id++)
+			blocks[nr++] = hkm_kunit_alloc_class(id, flags[i]);
+		local_irq_restore(irqflags);
+		hkm_kunit_count_owned(test, blocks, nr);
+		local_irq_save(irqflags);
+		hkm_kunit_free_all(blocks, nr);
+		local_irq_restore(irqflags);
+		hkm_kunit_empty();
+	}
+}
