@@ -123,8 +123,7 @@ void *hkm_kunit_alloc_class(unsigned int class_id, gfp_t gfp)
 
 void **hkm_kunit_pointers(struct kunit *test, unsigned int nr)
 {
-	void **blocks = kunit_kzalloc(test, array_size(nr, sizeof(*blocks)),
-				      GFP_KERNEL);
+	void **blocks = kunit_kcalloc(test, nr, sizeof(*blocks), GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, blocks);
 	return blocks;

@@ -4,12 +4,22 @@
  * when the page allocator has none.
  */
 #include <linux/irqflags.h>
+#include <linux/mm.h>
 
 #include "common.h"
 
 static void *request(unsigned int class_id)
 {
 	return hkm_kunit_alloc_class(class_id, GFP_KERNEL);
+}
+
+static unsigned int owned(void **blocks, unsigned int nr)
+{
+	unsigned int i, owned = 0;
+
+	for (i = 0; i < nr; i++)
+		owned += hkm_owns(blocks[i]);
+	return owned;
 }
 
 static unsigned int run_blocks(const struct hkm_run *run, u32 size_bytes)
@@ -158,26 +168,26 @@ static void part_of_a_bundle_will_do(struct kunit *test)
 static void pool_runs_dry_gently(struct kunit *test)
 {
 	void **blocks = hkm_kunit_pointers(test, NR_REQUESTS);
-	unsigned int id, i, owned, failed;
+	unsigned int id, i, ours, failed;
 
 	for (id = 0; id < HKM_NR_CLASSES; id++) {
 		unsigned int nr_blocks = hkm_classes[id].nr_blocks;
 		u64 fallbacks = hkm_kunit_counter(id, HKM_fallbacks);
 
 		hkm_test_pages_left = 5;
-		for (i = owned = failed = 0; i < NR_REQUESTS; i++) {
+		for (i = failed = 0; i < NR_REQUESTS; i++) {
 			blocks[i] = request(id);
 			failed += !blocks[i];
-			owned += hkm_owns(blocks[i]);
 		}
 		hkm_test_pages_left = -1;
+		ours = owned(blocks, NR_REQUESTS);
 		KUNIT_EXPECT_EQ(test, failed, 0);
 		/* To the last block of the last chunk. */
-		KUNIT_EXPECT_EQ_MSG(test, owned, 5 * nr_blocks, "class %s",
+		KUNIT_EXPECT_EQ_MSG(test, ours, 5 * nr_blocks, "class %s",
 				    hkm_classes[id].name);
-		KUNIT_EXPECT_EQ(test, hkm_kunit_live(id), owned);
+		KUNIT_EXPECT_EQ(test, hkm_kunit_live(id), ours);
 		KUNIT_EXPECT_EQ(test, hkm_kunit_counter(id, HKM_fallbacks),
-				fallbacks + NR_REQUESTS - owned);
+				fallbacks + NR_REQUESTS - ours);
 		hkm_kunit_free_all(blocks, NR_REQUESTS);
 		KUNIT_EXPECT_EQ(test, hkm_kunit_live(id), 0);
 	}
@@ -196,7 +206,7 @@ static void refill_without_sleeping(struct kunit *test)
 		for (id = 0; id < HKM_NR_CLASSES; id++)
 			blocks[nr++] = hkm_kunit_alloc_class(id, flags[i]);
 		preempt_enable();
-		hkm_kunit_count_owned(test, blocks, nr);
+		KUNIT_EXPECT_EQ(test, owned(blocks, nr), nr);
 		hkm_kunit_free_all(blocks, nr);
 		hkm_kunit_empty();
 
@@ -205,10 +215,131 @@ static void refill_without_sleeping(struct kunit *test)
 		for (id = 0; id < HKM_NR_CLASSES; id++)
 			blocks[nr++] = hkm_kunit_alloc_class(id, flags[i]);
 		local_irq_restore(irqflags);
-		hkm_kunit_count_owned(test, blocks, nr);
+		KUNIT_EXPECT_EQ(test, owned(blocks, nr), nr);
 		local_irq_save(irqflags);
 		hkm_kunit_free_all(blocks, nr);
 		local_irq_restore(irqflags);
 		hkm_kunit_empty();
 	}
 }
+
+/*
+ * Real scarcity: all that may be had without reclaim is taken, and then every
+ * other chunk of a reserve given back, so that no two of them join.
+ */
+#define SCARCE_GFP	(__GFP_NOWARN | __GFP_COMP)
+#define NR_RESERVE	1024
+
+/* Pages held, linked through their own memory. */
+struct hoard {
+	struct page *first;
+};
+
+static bool hoard_one(struct hoard *hoard, unsigned int order)
+{
+	struct page *page = alloc_pages(SCARCE_GFP, order);
+
+	if (!page)
+		return false;
+	*(struct page **)page_address(page) = hoard->first;
+	hoard->first = page;
+	return true;
+}
+
+static void hoard_all(struct hoard *hoard, unsigned int order)
+{
+	while (hoard_one(hoard, order))
+		;
+}
+
+/* Frees those whose frame number has none of the bits in @kept. */
+static void hoard_free(struct hoard *hoard, unsigned long kept)
+{
+	struct page *page = hoard->first, *next;
+
+	hoard->first = NULL;
+	for (; page; page = next) {
+		next = *(struct page **)page_address(page);
+		if (!(page_to_pfn(page) & kept)) {
+			__free_pages(page, compound_order(page));
+			continue;
+		}
+		*(struct page **)page_address(page) = hoard->first;
+		hoard->first = page;
+	}
+}
+
+static void spans_fall_back_to_chunks(struct kunit *test)
+{
+	struct hoard reserve = {}, rest = {};
+	struct hkm_chunk *none, *chunk;
+	unsigned int order, i;
+
+	hkm_kunit_dyn1(test, 40 * SZ_1K);
+	order = HKM_CHUNK_ORDER + hkm_classes[HKM_CLASS_DYN1].span_order;
+	KUNIT_ASSERT_EQ(test, order, HKM_CHUNK_ORDER + 1);
+	for (i = 0; i < NR_RESERVE; i++)
+		hoard_one(&reserve, HKM_CHUNK_ORDER);
+	hoard_all(&rest, order);
+	hoard_all(&rest, HKM_CHUNK_ORDER);
+	none = hkm_chunk_create(HKM_CLASS_DYN1, 0, SCARCE_GFP);
+	hoard_free(&reserve, 1UL << HKM_CHUNK_ORDER);
+	/* What the watermarks had held back. */
+	hoard_all(&rest, order);
+	chunk = hkm_chunk_create(HKM_CLASS_DYN1, 0, SCARCE_GFP);
+	hoard_free(&reserve, 0);
+	hoard_free(&rest, 0);
+
+	KUNIT_EXPECT_NULL(test, none);
+	KUNIT_ASSERT_NOT_NULL(test, chunk);
+	KUNIT_EXPECT_EQ(test, chunk->span_order, 0);
+	KUNIT_EXPECT_EQ(test, chunk->nr_blocks, 1);
+	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_DYN1), 1);
+	KUNIT_EXPECT_TRUE(test, hkm_owns(chunk->base + HKM_CHUNK_BYTES - 1));
+	KUNIT_EXPECT_FALSE(test, hkm_owns(chunk->base + HKM_CHUNK_BYTES));
+	KUNIT_EXPECT_EQ(test, compound_order(virt_to_page(chunk->base)),
+			HKM_CHUNK_ORDER);
+	hkm_chunk_release(chunk);
+}
+
+static void spans_are_refilled(struct kunit *test)
+{
+	void *blocks[12];
+	unsigned int i;
+
+	/* Two spans of 128 KiB, of three blocks each; then two more. */
+	hkm_kunit_dyn1(test, 40 * SZ_1K);
+	for (i = 0; i < ARRAY_SIZE(blocks); i++) {
+		blocks[i] = request(HKM_CLASS_DYN1);
+		KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_DYN1),
+				i < 6 ? 4 : 8);
+		KUNIT_EXPECT_EQ(test, hkm_ksize(blocks[i]), 40 * SZ_1K);
+		memset(blocks[i], i, 40 * SZ_1K);
+	}
+	for (i = 0; i < ARRAY_SIZE(blocks); i++)
+		KUNIT_EXPECT_TRUE(test,
+				  hkm_kunit_filled(blocks[i], i, 40 * SZ_1K));
+	hkm_kunit_free_all(blocks, ARRAY_SIZE(blocks));
+}
+
+static struct kunit_case refill_cases[] = {
+	KUNIT_CASE(bundle_stocks_all_tiers),
+	KUNIT_CASE(bundles_have_at_most_four_chunks),
+	KUNIT_CASE(refill_comes_last),
+	KUNIT_CASE(no_page_means_kmalloc),
+	KUNIT_CASE(part_of_a_bundle_will_do),
+	KUNIT_CASE(pool_runs_dry_gently),
+	KUNIT_CASE(refill_without_sleeping),
+	KUNIT_CASE(spans_are_refilled),
+	KUNIT_CASE(spans_fall_back_to_chunks),
+	{}
+};
+
+static struct kunit_suite refill_suite = {
+	.name = "hakmem_refill",
+	.init = hkm_kunit_begin,
+	.exit = hkm_kunit_end,
+	.test_cases = refill_cases,
+};
+
+kunit_test_suites(&refill_suite);

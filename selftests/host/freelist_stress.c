@@ -110,16 +110,27 @@ static bool chunk_take(unsigned int home)
 	return true;
 }
 
+/* The chunk of a block that is ours, and so keeps it. */
+static struct hkm_chunk *chunk_of(const void *block)
+{
+	struct hkm_chunk *chunk;
+
+	preempt_disable();
+	chunk = hkm_chunk_lookup(block);
+	preempt_enable();
+	return chunk;
+}
+
 /* Releases a chunk if all its blocks happen to be ours, and takes a new one. */
 static void chunk_replace(void)
 {
 	unsigned int i, j;
 
 	for (i = 0; i < self->nr; i++) {
-		struct hkm_chunk *chunk = hkm_chunk_lookup(self->held[i]);
+		struct hkm_chunk *chunk = chunk_of(self->held[i]);
 
 		for (j = i + 1; j < self->nr; j++) {
-			if (hkm_chunk_lookup(self->held[j]) != chunk)
+			if (chunk_of(self->held[j]) != chunk)
 				continue;
 			if (self->nr + 2 > NR_HELD ||
 			    !chunk_take(rnd(&self->seed) % NR_HOMES))
@@ -242,7 +253,9 @@ static void *api_worker(void *arg)
 /* Runs the workers; meanwhile grace periods end and memory is hot-added. */
 static void workers_run(void *(*fn)(void *arg))
 {
-	struct memory_notify mem = { .start_pfn = HOST_ARENA_BYTES >> PAGE_SHIFT };
+	static struct memory_notify mem = {
+		.start_pfn = HOST_ARENA_BYTES >> PAGE_SHIFT,
+	};
 	time_t end = time(NULL) + seconds;
 	unsigned int i, turn;
 
@@ -282,7 +295,7 @@ static u64 stat_sum(enum hkm_counter counter)
 static void test_freelist_stress(void)
 {
 	void *blocks[2 * NR_STRESS_CHUNKS];
-	unsigned int i, nr, total = 0;
+	unsigned int i, nr;
 
 	for (i = 0; i < NR_STRESS_CHUNKS; i++) {
 		self = &workers[i % NR_WORKERS];
@@ -295,7 +308,6 @@ static void test_freelist_stress(void)
 		self = &workers[i];
 		host_cpu = self->cpu;
 		nr = self->nr;
-		total += nr;
 		if (nr)
 			hkm_freelist_push(STRESS_CLASS, worker_give(nr), nr);
 	}
@@ -312,7 +324,7 @@ static void test_freelist_stress(void)
 	for (i = 0; i < nr; i++)
 		block_give(blocks[i]);
 	expect(hkm_freelist_push(STRESS_CLASS, blocks, nr) == nr);
-	printf("# %llu batches pushed, %llu popped, %llu blocks freed remotely, %llu exchanges repeated\n",
+	printf("# batches: %llu pushed, %llu popped; %llu remote frees, %llu retries\n",
 	       stat_sum(HKM_freelist_pushes), stat_sum(HKM_freelist_pops),
 	       stat_sum(HKM_remote_frees), stat_sum(HKM_cas_retries));
 }

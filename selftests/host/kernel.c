@@ -37,7 +37,7 @@ static struct {
 	unsigned long seq;
 } __aligned(64) rcu_cpu[HOST_NR_CPUS];
 
-static __thread volatile unsigned int preempt_depth;
+static __thread unsigned int preempt_depth;
 static struct rcu_head *rcu_queue;
 
 void preempt_disable(void)
@@ -46,6 +46,7 @@ void preempt_disable(void)
 	unsigned long now;
 
 	preempt_depth++;
+	barrier();
 	now = READ_ONCE(*seq);
 	/* Pairs with the exchange in synchronize_rcu(). */
 	if (!(now & 1))
@@ -57,7 +58,10 @@ void preempt_enable(void)
 	unsigned long *seq = &rcu_cpu[host_cpu].seq;
 
 	barrier();
-	if (!--preempt_depth)
+	preempt_depth--;
+	barrier();
+	if (!preempt_depth)
+		/* Pairs with the acquire in synchronize_rcu(). */
 		smp_store_release(seq, (READ_ONCE(*seq) | 1) + 1);
 }
 

@@ -24,15 +24,14 @@
 #include <malloc.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Types and annotations */
-typedef uint8_t u8;
-typedef uint16_t u16;
-typedef uint32_t u32;
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
 typedef unsigned long long u64;
 typedef long long s64;
 typedef unsigned int gfp_t;
@@ -133,12 +132,12 @@ typedef struct { long counter; } atomic_long_t;
 #define atomic64_read(v)	READ_ONCE((v)->counter)
 #define atomic64_set(v, val)	WRITE_ONCE((v)->counter, val)
 #define atomic64_or(mask, v) \
-	((void)__atomic_fetch_or(&(v)->counter, mask, __ATOMIC_RELAXED))
+	(void)(__atomic_fetch_or(&(v)->counter, mask, __ATOMIC_RELAXED))
 #define atomic64_andnot(mask, v) \
-	((void)__atomic_fetch_and(&(v)->counter, ~(mask), __ATOMIC_RELAXED))
+	(void)(__atomic_fetch_and(&(v)->counter, ~(mask), __ATOMIC_RELAXED))
 #define atomic_long_read(v)	READ_ONCE((v)->counter)
 #define atomic_long_add(n, v) \
-	((void)__atomic_fetch_add(&(v)->counter, n, __ATOMIC_RELAXED))
+	(void)(__atomic_fetch_add(&(v)->counter, n, __ATOMIC_RELAXED))
 #define atomic_long_sub(n, v)	atomic_long_add(-(n), v)
 
 static inline bool test_and_set_bit(long nr, unsigned long *word)
@@ -163,7 +162,7 @@ void *host_alloc_percpu(size_t size);
 	((__typeof__(p))((char *)(p) + (cpu) * HOST_PERCPU_BYTES))
 #define this_cpu_ptr(p)		per_cpu_ptr(p, host_cpu)
 #define this_cpu_inc(x) \
-	((void)__atomic_fetch_add(this_cpu_ptr(&(x)), 1, __ATOMIC_RELAXED))
+	(void)(__atomic_fetch_add(this_cpu_ptr(&(x)), 1, __ATOMIC_RELAXED))
 #define DECLARE_PER_CPU(type, name) extern __typeof__(type) name[HOST_NR_CPUS]
 #define DEFINE_PER_CPU(type, name) __typeof__(type) name[HOST_NR_CPUS]
 #define EXPORT_PER_CPU_SYMBOL_GPL(name)
