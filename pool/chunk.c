@@ -29,6 +29,7 @@
 #include <linux/kmemleak.h>
 #include <linux/notifier.h>
 #include <linux/page_ref.h>
+#include <linux/pfn.h>
 #include <linux/printk.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
@@ -183,7 +184,7 @@ static int map_memory_event(struct notifier_block *nb, unsigned long action,
 
 	if (action != MEM_GOING_ONLINE)
 		return NOTIFY_OK;
-	last = pfn_to_kaddr(mem->start_pfn + mem->nr_pages - 1);
+	last = __va(PFN_PHYS(mem->start_pfn + mem->nr_pages - 1));
 	if (map_grow(top_index(last) + 1))
 		pr_warn("no memory to map added memory; its pages stay unused here\n");
 	return NOTIFY_OK;

@@ -31,5 +31,11 @@ mkdir -p "$tree/mm/hakmem"
 
 say "kunit.py run on UML, $line (2-3 min cold)"
 cd "$tree"
+log=$HKM_CACHE/intree/$line.log
+rc=0
 python3 tools/testing/kunit/kunit.py run --kunitconfig=mm/hakmem/.kunitconfig \
-	--build_dir="$HKM_CACHE/intree/$line-build" --jobs="$(nproc)" 'hakmem*'
+	--build_dir="$HKM_CACHE/intree/$line-build" --jobs="$(nproc)" 'hakmem*' \
+	</dev/null 2>&1 | tee "$log" || rc=$?
+count() { sed -n "s/.*Testing complete\..*[ ,]$1: \([0-9]*\).*/\1/p" "$log" | grep . || echo 0; }
+echo "$(count passed) passed, $(($(count failed) + $(count crashed) + $(count errors))) failed"
+exit $rc

@@ -247,7 +247,8 @@ unsigned int host_chunks_used(void);
 #define virt_addr_valid(p)	true
 #define PageSlab(page)		(!(page))
 #define PageLargeKmalloc(page)	false
-#define pfn_to_kaddr(pfn)	((void *)(PAGE_OFFSET + ((pfn) << PAGE_SHIFT)))
+#define PFN_PHYS(pfn)		((u64)(pfn) << PAGE_SHIFT)
+#define __va(phys)		((void *)(PAGE_OFFSET + (phys)))
 #define want_init_on_alloc(gfp)	((gfp) & __GFP_ZERO)
 #define want_init_on_free()	false
 #define NUMA_NO_NODE		(-1)
