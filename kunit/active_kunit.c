@@ -114,6 +114,28 @@ static void fresh_blocks_are_zero_if_asked(struct kunit *test)
 	}
 }
 
+static void blocks_of_an_unclear_refill_are_cleared(struct kunit *test)
+{
+	unsigned int id, i;
+
+	/* The refill is for a request that wants none of it clear. */
+	for (id = 0; id < HKM_NR_CLASSES; id++) {
+		unsigned int nr = 2 * hkm_classes[id].nr_blocks, dirty = 0;
+		void *blocks[2 * HKM_MAX_BLOCKS];
+
+		hkm_kunit_dirty_pages();
+		blocks[0] = hkm_kunit_alloc_class(id, GFP_KERNEL);
+		for (i = 1; i < nr; i++) {
+			blocks[i] = hkm_kunit_alloc_class(id, GFP_KERNEL | __GFP_ZERO);
+			dirty += !hkm_kunit_filled(blocks[i], 0,
+						   hkm_classes[id].size_bytes);
+		}
+		KUNIT_EXPECT_EQ_MSG(test, dirty, 0, "class %s",
+				    hkm_classes[id].name);
+		hkm_kunit_free_all(blocks, nr);
+	}
+}
+
 static void page_not_known_clear_is_cleared(struct kunit *test)
 {
 	struct hkm_chunk *chunk = hkm_kunit_chunk(test, HKM_CLASS_8K, 0);
@@ -242,6 +264,7 @@ static struct kunit_case active_cases[] = {
 	KUNIT_CASE(blocks_come_from_a_then_b),
 	KUNIT_CASE(hits_are_counted),
 	KUNIT_CASE(fresh_blocks_are_zero_if_asked),
+	KUNIT_CASE(blocks_of_an_unclear_refill_are_cleared),
 	KUNIT_CASE(page_not_known_clear_is_cleared),
 	KUNIT_CASE(page_known_clear_is_not_cleared_again),
 	KUNIT_CASE(budget_counts_whole_spans),

@@ -6,7 +6,6 @@
 #ifndef _HKM_CHUNK_H
 #define _HKM_CHUNK_H
 
-#include <linux/bits.h>
 #include <linux/mm.h>
 #include <linux/rcupdate.h>
 #include <linux/types.h>
@@ -69,7 +68,7 @@ struct hkm_chunk {
 #define HKM_PAGE_REFS	1024
 
 #define HKM_LEAF_SHIFT		9	/* one page of entries: 32 MiB */
-#define HKM_LEAF_ENTRIES	BIT(HKM_LEAF_SHIFT)
+#define HKM_LEAF_ENTRIES	(1UL << HKM_LEAF_SHIFT)
 
 struct hkm_map_leaf {
 	struct hkm_chunk *chunk[HKM_LEAF_ENTRIES];

@@ -54,9 +54,9 @@ static void ring_flush(struct hkm_ring *ring, unsigned int class_id,
 {
 	unsigned long i;
 
-	hkm_freelist_push(class_id, ring->slot, nr);
+	/* A block that is refused was no free: it leaves the count of frees. */
+	data_race(ring->flushed += hkm_freelist_push(class_id, ring->slot, nr));
 	WRITE_ONCE(ring->nr, ring->nr - nr);
-	data_race(ring->flushed += nr);
 	/* Two at a time, and so perhaps one too many: the array has a spare. */
 	for (i = 0; i < ring->nr; i += 2) {
 		ring->slot[i] = ring->slot[i + nr];

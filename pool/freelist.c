@@ -269,11 +269,15 @@ unsigned int hkm_freelist_pop(unsigned int class_id, unsigned int home,
 		unsigned int shard = mask_next(mask, home);
 		struct hkm_slot *first = batch_pop(class_id, shard);
 
-		if (first)
+		if (unlikely(!first)) {
+			mask_clear(&shared->nonempty, shard);
+			/* The second look takes what it finds. */
+			first = batch_pop(class_id, shard);
+			if (first)
+				mask_set(&shared->nonempty, shard);
+		}
+		if (likely(first))
 			return chain_take(class_id, shard, first, blocks, max);
-		mask_clear(&shared->nonempty, shard);
-		if (atomic64_read(&shared->shard[shard].head) & id_mask)
-			mask_set(&shared->nonempty, shard);
 		mask &= ~BIT_ULL(shard);
 	}
 	return 0;
