@@ -7,12 +7,16 @@
 
 #include "learner/policy.h"
 #include "learner/sysfs.h"
+#include "pool/api.h"
 #include "pool/chunk.h"
 #include "pool/cpu_cache.h"
+#include "pool/debug.h"
 #include "pool/freelist.h"
 #include "pool/harden.h"
 #include "pool/refill.h"
 #include "pool/size_class.h"
+#include "pool/tools.h"
+#include "pool/watch.h"
 
 #ifndef HAKMEM_VERSION
 #define HAKMEM_VERSION "in-tree"
@@ -30,10 +34,35 @@ module_param(dyn1_bytes, uint, 0444);
 MODULE_PARM_DESC(dyn1_bytes,
 		 "block size of class dyn1: 0 for none, or a multiple of 512 from 2560 to 52736 (default 10752)");
 
+/*
+ * For those who look for a client's mistake. A request then takes some hundred
+ * instructions more, and with poison or red zones some for each word of its block.
+ */
+static char *debug = "";
+module_param(debug, charp, 0444);
+MODULE_PARM_DESC(debug,
+		 "checks, by letters: P poison of free blocks, Z red zones, U sites of allocation and free (default none)");
+
+/*
+ * Makes the address of the next block hard to guess, for those who fear attacks on
+ * a client's overflow; costs about 1 000 instructions with each refill, and blocks that
+ * are used one after another lie apart.
+ */
+static bool random_order;
+module_param(random_order, bool, 0444);
+MODULE_PARM_DESC(random_order,
+		 "hand out the blocks of a new chunk in random order (default N)");
+
 static int __init hakmem_init(void)
 {
 	int err;
 
+	err = hkm_debug_init(debug, random_order);
+	if (err) {
+		pr_err("debug=%s: not made of the letters P, Z and U\n", debug);
+		if (!IS_BUILTIN(CONFIG_HAKMEM))
+			return err;
+	}
 	err = hkm_size_classes_init(dyn1_bytes);
 	if (err) {
 		pr_err("dyn1_bytes=%u: not 0, nor a multiple of 512 from 2560 to 52736 that is no other class's size\n",
@@ -62,6 +91,8 @@ static int __init hakmem_init(void)
 	err = hkm_sysfs_init();
 	if (err)
 		goto map_watch;
+	if (hkm_debug)
+		hkm_watch_get();
 	return 0;
 
 map_watch:
@@ -81,6 +112,8 @@ static void __exit hakmem_exit(void)
 {
 	hkm_sysfs_exit();
 	hkm_map_watch_exit();
+	hkm_derived_exit();
+	hkm_nmi_free_exit();
 	hkm_pool_drain();
 	hkm_cpu_exit();
 	hkm_shared_exit();

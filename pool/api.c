@@ -4,16 +4,19 @@
  */
 #include <linux/export.h>
 #include <linux/hash.h>
-#include <linux/kmemleak.h>
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
 #include <linux/string.h>
+#include <trace/events/hakmem.h>
 
+#include "api.h"
 #include "chunk.h"
 #include "cpu_cache.h"
+#include "debug.h"
 #include "freelist.h"
 #include "harden.h"
 #include "refill.h"
+#include "tools.h"
 #include "../include/hakmem.h"
 #include "../include/hkm_compat.h"
 #include "../learner/policy.h"
@@ -29,9 +32,53 @@ static unsigned int site_home(unsigned long site)
 }
 
 /* Clears all of a block, as krealloc() with __GFP_ZERO relies on. */
-static noinline void *block_clear(void *block)
+static void block_clear(void *block)
 {
-	return memset(block, 0, hkm_ksize(block));
+	memset(block, 0, hkm_ksize(block));
+}
+
+/* A block is complete: the tools are told whose it is from here on. */
+static __always_inline void block_issue(void *block, size_t size, gfp_t flags,
+					unsigned int class_id)
+{
+	hkm_kasan_redzone(block, size, hkm_classes[class_id].size_bytes);
+	hkm_leak_alloc(block, size, flags);
+}
+
+static noinline void *issue_cleared(void *block, size_t size, gfp_t flags,
+				    unsigned int class_id)
+{
+	block_clear(block);
+	block_issue(block, size, flags, class_id);
+	return block;
+}
+
+/* Hands out a block that came by the hot path. */
+static __always_inline void *issue(void *block, size_t size, gfp_t flags,
+				   unsigned int class_id)
+{
+	if (unlikely(want_init_on_alloc(flags)))
+		return issue_cleared(block, size, flags, class_id);
+	block_issue(block, size, flags, class_id);
+	return block;
+}
+
+/* Hands out a block that did not come by the hot path. */
+static void *block_deliver(void *block, size_t size, gfp_t flags,
+			   unsigned int class_id, unsigned long site,
+			   bool zeroed)
+{
+	u32 bytes = hkm_classes[class_id].size_bytes;
+
+	hkm_kasan_unpoison(block, bytes);
+	if (unlikely(hkm_debug))
+		hkm_debug_alloc(block, size, site);
+	hkm_block_unmark(block);
+	if (want_init_on_alloc(flags) && !zeroed)
+		block_clear(block);
+	block_issue(block, size, flags, class_id);
+	trace_alloc(site, block, size, bytes, flags, class_id);
+	return block;
 }
 
 /* The kernel allocator takes no requests in NMI context. */
@@ -49,7 +96,7 @@ static void *alloc_stocked(struct hkm_cpu *cpu, unsigned int class_id,
 	void *block = NULL;
 
 	if (likely(cpu != &hkm_cpu_busy)) {
-		block = hkm_cpu_alloc(cpu, class_id, home, zeroed);
+		block = hkm_cpu_alloc(hkm_cpu_own(cpu), class_id, home, zeroed);
 	} else if (hkm_freelist_pop(class_id, home, &block, 1) ||
 		   hkm_remote_drain(class_id, home, &block, 1)) {
 		hkm_count(class_id, HKM_slow_allocs);
@@ -60,12 +107,12 @@ static void *alloc_stocked(struct hkm_cpu *cpu, unsigned int class_id,
 }
 
 /*
- * The ring had nothing, or belongs to the context that we interrupted. Ends what
- * alloc_fast() began.
+ * The ring had nothing, or belongs to the context that we interrupted, or all
+ * requests are being watched. Ends what alloc_fast() began. NULL if neither the
+ * pool nor the page allocator has stock.
  */
-static noinline void *alloc_slow(size_t size, gfp_t flags,
-				 unsigned int class_id, unsigned long site,
-				 struct hkm_cpu *cpu)
+static void *pool_slow(size_t size, gfp_t flags, unsigned int class_id,
+		       unsigned long site, struct hkm_cpu *cpu)
 {
 	unsigned int home = site_home(site);
 	bool zeroed = false;
@@ -79,18 +126,26 @@ static noinline void *alloc_slow(size_t size, gfp_t flags,
 	}
 	if (unlikely(!block)) {
 		hkm_count(class_id, HKM_unserved);
-		hkm_count(class_id, HKM_fallbacks);
-		return alloc_kernel(size, flags);
+		return NULL;
 	}
-	hkm_block_unmark(block);
-	if (want_init_on_alloc(flags) && !zeroed)
-		block_clear(block);
-	return block;
+	return block_deliver(block, size, flags, class_id, site, zeroed);
+}
+
+static noinline void *alloc_slow(size_t size, gfp_t flags,
+				 unsigned int class_id, unsigned long site,
+				 struct hkm_cpu *cpu)
+{
+	void *block = pool_slow(size, flags, class_id, site, cpu);
+
+	if (likely(block))
+		return block;
+	hkm_count(class_id, HKM_fallbacks);
+	return alloc_kernel(size, flags);
 }
 
 /*
- * Serves from this CPU's ring. False if that is empty or in use: then preemption
- * stays off and the busy section open.
+ * Serves from this CPU's ring. False if that is empty, in use, or watched: then
+ * preemption stays off and the busy section open.
  *
  * This and hkm_kfree() are the hot paths: what leaves them does so by a call in
  * tail position with the arguments where they are, so that no register need be
@@ -116,7 +171,58 @@ static __always_inline bool alloc_fast(size_t step, void **block,
 	hkm_cpu_leave(*cpu);
 	preempt_enable();
 	hkm_block_unmark(*block);
+	hkm_kasan_unpoison(*block, hkm_classes[*class_id].size_bytes);
 	return true;
+}
+
+/*
+ * All of an allocation but alloc_slow(), which a false return leaves to do: so
+ * the caller's site is looked up only there.
+ */
+static __always_inline bool alloc_hot(size_t size, gfp_t flags, void **block,
+				      unsigned int *class_id,
+				      struct hkm_cpu **cpu)
+{
+	size_t step = hkm_size_step(size);
+
+	if (unlikely(step >= HKM_NR_STEPS || (flags & HKM_GFP_KERNEL_ONLY))) {
+		*block = alloc_kernel(size, flags);
+		return true;
+	}
+	/* Elsewhere, where only refills may sleep, pool_slow() does. */
+	if (IS_ENABLED(CONFIG_DEBUG_ATOMIC_SLEEP) || IS_ENABLED(CONFIG_LOCKDEP))
+		might_alloc(flags);
+	if (unlikely(!alloc_fast(step, block, class_id, cpu)))
+		return false;
+	*block = issue(*block, size, flags, *class_id);
+	return true;
+}
+
+/* hkm_kmalloc() on behalf of a caller at @site. */
+void *hkm_kmalloc_from(size_t size, gfp_t flags, unsigned long site)
+{
+	unsigned int class_id;
+	struct hkm_cpu *cpu;
+	void *block;
+
+	if (likely(alloc_hot(size, flags, &block, &class_id, &cpu)))
+		return block;
+	return alloc_slow(size, flags, class_id, site, cpu);
+}
+
+/* The same, but NULL where it would turn to kmalloc(). */
+void *hkm_pool_alloc(size_t size, gfp_t flags, unsigned long site)
+{
+	size_t step = hkm_size_step(size);
+	unsigned int class_id;
+	struct hkm_cpu *cpu;
+	void *block;
+
+	if (step >= HKM_NR_STEPS || (flags & HKM_GFP_KERNEL_ONLY))
+		return NULL;
+	if (!alloc_fast(step, &block, &class_id, &cpu))
+		return pool_slow(size, flags, class_id, site, cpu);
+	return issue(block, size, flags, class_id);
 }
 
 /**
@@ -136,21 +242,13 @@ static __always_inline bool alloc_fast(size_t step, void **block,
  */
 void *hkm_kmalloc(size_t size, gfp_t flags)
 {
-	size_t step = hkm_size_step(size);
 	unsigned int class_id;
 	struct hkm_cpu *cpu;
 	void *block;
 
-	if (unlikely(step >= HKM_NR_STEPS || (flags & HKM_GFP_KERNEL_ONLY)))
-		return alloc_kernel(size, flags);
-	/* Elsewhere, where only refills may sleep, alloc_slow() does. */
-	if (IS_ENABLED(CONFIG_DEBUG_ATOMIC_SLEEP) || IS_ENABLED(CONFIG_LOCKDEP))
-		might_alloc(flags);
-	if (unlikely(!alloc_fast(step, &block, &class_id, &cpu)))
-		return alloc_slow(size, flags, class_id, _RET_IP_, cpu);
-	if (unlikely(want_init_on_alloc(flags)))
-		return block_clear(block);
-	return block;
+	if (likely(alloc_hot(size, flags, &block, &class_id, &cpu)))
+		return block;
+	return alloc_slow(size, flags, class_id, _RET_IP_, cpu);
 }
 EXPORT_SYMBOL_GPL(hkm_kmalloc);
 
@@ -194,17 +292,14 @@ void *hkm_kmalloc_nolock(size_t size, gfp_t flags)
 
 	if (step >= HKM_NR_STEPS || (flags & HKM_GFP_KERNEL_ONLY))
 		return NULL;
-	if (!alloc_fast(step, &block, &class_id, &cpu)) {
-		block = alloc_stocked(cpu, class_id, site_home(_RET_IP_), &zeroed);
-		if (!block) {
-			hkm_count(class_id, HKM_unserved);
-			return NULL;
-		}
-		hkm_block_unmark(block);
+	if (alloc_fast(step, &block, &class_id, &cpu))
+		return issue(block, size, flags, class_id);
+	block = alloc_stocked(cpu, class_id, site_home(_RET_IP_), &zeroed);
+	if (!block) {
+		hkm_count(class_id, HKM_unserved);
+		return NULL;
 	}
-	if (want_init_on_alloc(flags) && !zeroed)
-		block_clear(block);
-	return block;
+	return block_deliver(block, size, flags, class_id, _RET_IP_, zeroed);
 }
 EXPORT_SYMBOL_GPL(hkm_kmalloc_nolock);
 
@@ -226,7 +321,7 @@ static noinline void free_foreign(const void *p, unsigned long site)
 	if (is_kernels(p))
 		kfree(p);
 	else if (!ZERO_OR_NULL_PTR(p))
-		hkm_report(HKM_FOREIGN_FREE, p, site);
+		hkm_report_refused(HKM_FOREIGN_FREE, p, site);
 }
 
 /* Not a live block of the pool. Ends the caller's preempt_disable(). */
@@ -237,31 +332,50 @@ static noinline void free_odd(const void *p, const struct hkm_chunk *chunk,
 
 	if (chunk != &hkm_no_chunk) {
 		hkm_count(chunk->class_id, HKM_rejects);
-		hkm_report(hkm_chunk_block_index(chunk, p, &index) ?
-			   HKM_DOUBLE_FREE : HKM_INTERIOR_FREE, p, site);
+		hkm_report_refused(hkm_chunk_block_index(chunk, p, &index) ?
+				   HKM_DOUBLE_FREE : HKM_INTERIOR_FREE, p, site);
 	}
 	preempt_enable();
 	if (chunk == &hkm_no_chunk)
 		free_foreign(p, site);
 }
 
-/* The ring is full, or in use. Ends the busy section and preempt_disable(). */
+/*
+ * The ring is full, in use, or watched. Ends the busy section and
+ * preempt_disable().
+ */
 static noinline void free_slow(void *block, struct hkm_chunk *chunk,
-			       struct hkm_cpu *cpu)
+			       struct hkm_cpu *cpu, unsigned long site)
 {
+	if (unlikely(hkm_debug))
+		hkm_debug_free(block, chunk, site);
+	trace_free(site, block, chunk->class_id);
 	if (likely(cpu != &hkm_cpu_busy))
-		hkm_cpu_free(cpu, chunk->class_id, block);
+		hkm_cpu_free(hkm_cpu_own(cpu), chunk->class_id, block);
 	else
 		hkm_remote_push(chunk->class_id, block);
 	hkm_cpu_leave(cpu);
 	preempt_enable();
 }
 
-static noinline void free_cleared(void *block, struct hkm_chunk *chunk)
+/* A block is free from here on, for the tools too. */
+static __always_inline void block_withdraw(void *block,
+					   const struct hkm_chunk *chunk)
 {
-	memset(block, 0, hkm_classes[chunk->class_id].size_bytes);
 	hkm_block_mark(block);
-	free_slow(block, chunk, hkm_cpu_enter());
+	hkm_leak_free(block);
+	hkm_kasan_poison(block, hkm_classes[chunk->class_id].size_bytes);
+}
+
+static noinline void free_cleared(void *block, struct hkm_chunk *chunk,
+				  unsigned long site)
+{
+	u32 bytes = hkm_classes[chunk->class_id].size_bytes;
+
+	hkm_kasan_unpoison(block, bytes);
+	memset(block, 0, bytes);
+	block_withdraw(block, chunk);
+	free_slow(block, chunk, hkm_cpu_enter(), site);
 }
 
 /**
@@ -284,15 +398,17 @@ void hkm_kfree(const void *p)
 	chunk = hkm_chunk_lookup_raw(p);
 	if (unlikely(!hkm_chunk_block_start(chunk, p) || hkm_block_is_marked(p)))
 		return free_odd(p, chunk, _RET_IP_);
+	if (IS_ENABLED(CONFIG_DEBUG_KMEMLEAK) && in_nmi())
+		return hkm_nmi_free((void *)p);
 	if (want_init_on_free())
-		return free_cleared((void *)p, chunk);
-	hkm_block_mark((void *)p);
+		return free_cleared((void *)p, chunk, _RET_IP_);
+	block_withdraw((void *)p, chunk);
 
 	cpu = hkm_cpu_enter();
 	ring = hkm_cpu_ring(cpu, chunk->ring_offset);
 	nr = ring->nr;
 	if (unlikely(nr >= ring->limit))
-		return free_slow((void *)p, chunk, cpu);
+		return free_slow((void *)p, chunk, cpu, _RET_IP_);
 	ring->slot[nr] = (void *)p;
 	WRITE_ONCE(ring->nr, nr + 1);
 	hkm_cpu_leave(cpu);
@@ -320,8 +436,29 @@ bool hkm_owns(const void *p)
 EXPORT_SYMBOL_GPL(hkm_owns);
 
 /**
+ * hkm_block_of() - find the block that an address lies in
+ * @p: an address in a block that the caller holds
+ *
+ * Return: the block.
+ */
+void *hkm_block_of(const void *p)
+{
+	struct hkm_chunk *chunk;
+	void *block;
+
+	preempt_disable();
+	chunk = hkm_chunk_lookup(p);
+	block = chunk->slot[(p - chunk->base) /
+			    hkm_classes[chunk->class_id].size_bytes].block;
+	preempt_enable();
+	return block;
+}
+
+/**
  * hkm_ksize() - usable size of an allocation
  * @p: what an allocation function returned, or NULL
+ *
+ * The holder of @p may use them all from then on.
  *
  * Context: Any.
  * Return: bytes that may be used, at least those asked for; 0 for NULL,
@@ -335,8 +472,10 @@ size_t hkm_ksize(const void *p)
 
 	preempt_disable();
 	chunk = hkm_chunk_lookup(p);
-	if (chunk && hkm_chunk_block_index(chunk, p, &index))
-		size = hkm_classes[chunk->class_id].size_bytes;
+	if (chunk && hkm_chunk_block_index(chunk, p, &index)) {
+		size = hkm_debug_size(chunk, index);
+		hkm_kasan_unpoison(p, size);
+	}
 	preempt_enable();
 	if (!chunk && is_kernels(p))
 		size = ksize(p);
@@ -364,14 +503,14 @@ void *hkm_krealloc(const void *p, size_t new_size, gfp_t flags)
 	void *fresh;
 
 	if (ZERO_OR_NULL_PTR(p))
-		return hkm_kmalloc(new_size, flags);
+		return hkm_kmalloc_from(new_size, flags, _RET_IP_);
 	if (!new_size) {
 		hkm_kfree(p);
 		return ZERO_SIZE_PTR;
 	}
 	old_size = hkm_ksize(p);
 	if (!old_size) {
-		hkm_report(HKM_FOREIGN_FREE, p, _RET_IP_);
+		hkm_report_refused(HKM_FOREIGN_FREE, p, _RET_IP_);
 		return NULL;
 	}
 	if (!hkm_owns(p)) {
@@ -387,10 +526,11 @@ void *hkm_krealloc(const void *p, size_t new_size, gfp_t flags)
 		/* So that what is grown into later is zero. */
 		if (want_init_on_alloc(flags))
 			memset((void *)p + new_size, 0, old_size - new_size);
+		hkm_kasan_redzone(p, new_size, old_size);
 		return (void *)p;
 	}
 
-	fresh = hkm_kmalloc(new_size, flags);
+	fresh = hkm_kmalloc_from(new_size, flags, _RET_IP_);
 	if (fresh) {
 		memcpy(fresh, p, old_size);
 		hkm_kfree(p);

@@ -33,10 +33,13 @@
 #include <linux/printk.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
+#include <trace/events/hakmem.h>
 
 #include "chunk.h"
 #include "cpu_cache.h"
+#include "debug.h"
 #include "harden.h"
+#include "tools.h"
 #include "../include/hkm_compat.h"
 
 struct hkm_map __rcu *hkm_map;
@@ -293,9 +296,12 @@ struct hkm_chunk *hkm_chunk_create(unsigned int class_id, unsigned int home,
 
 	nr = (HKM_CHUNK_BYTES << order) / cl->size_bytes;
 	gfp &= ~__GFP_COMP;
-	chunk = kzalloc(struct_size(chunk, slot, nr + 1), gfp);
+	chunk = kzalloc(struct_size(chunk, slot, nr + 1) +
+			hkm_debug_track_bytes(nr), gfp);
 	if (!chunk)
 		goto free_page;
+	/* A slot is no reference to its block. */
+	kmemleak_no_scan(chunk);
 	chunk->base = page_address(page);
 	chunk->magic = cl->magic;
 	chunk->ring_offset = class_id * sizeof(struct hkm_ring);
@@ -303,6 +309,8 @@ struct hkm_chunk *hkm_chunk_create(unsigned int class_id, unsigned int home,
 	chunk->home = home;
 	chunk->span_order = order;
 	chunk->nr_blocks = nr;
+	if (unlikely(hkm_debug))
+		hkm_debug_create(chunk);
 	/*
 	 * The rest behind the last block starts at a multiple of the block size
 	 * too. Marked as free for ever, it is refused like a double free.
@@ -317,8 +325,8 @@ struct hkm_chunk *hkm_chunk_create(unsigned int class_id, unsigned int home,
 	if (!chunk_map(chunk, gfp))
 		goto free_chunk;
 	page_ref_add(page, HKM_PAGE_REFS);
-	/* Callers may keep the only pointer to other memory in a block. */
-	kmemleak_alloc(chunk->base, HKM_CHUNK_BYTES << order, 0, gfp);
+	for (i = 0; i < nr; i++)
+		hkm_kasan_poison(chunk->slot[i].block, cl->size_bytes);
 	atomic_long_add(1L << order, &nr_chunks[class_id]);
 	return chunk;
 
@@ -335,14 +343,15 @@ static void chunk_free_rcu(struct rcu_head *rcu)
 	struct hkm_chunk *chunk = container_of(rcu, struct hkm_chunk, rcu);
 	struct page *page = virt_to_page(chunk->base);
 
-	kmemleak_free(chunk->base);
 	/* More than ours: somebody is only looking, and will put it back. */
 	if (page_ref_count(page) > HKM_PAGE_REFS) {
 		page_ref_sub(page, HKM_PAGE_REFS);
 		__free_pages(page, HKM_CHUNK_ORDER + chunk->span_order);
 	} else {
 		/* Whose the missing ones are is unknown: the pages are lost. */
-		hkm_report(HKM_STRAY_KFREE, chunk->base, 0);
+		hkm_report(HKM_STRAY_KFREE, chunk->base, 0,
+			   "%u page references missing; its pages are lost",
+			   HKM_PAGE_REFS + 1 - page_ref_count(page));
 	}
 	kfree(chunk);
 }
@@ -355,6 +364,9 @@ static void chunk_free_rcu(struct rcu_head *rcu)
  */
 void hkm_chunk_release(struct hkm_chunk *chunk)
 {
+	if (unlikely(hkm_debug))
+		hkm_debug_release(chunk);
+	trace_trim(chunk->class_id, chunk->base, 1U << chunk->span_order);
 	atomic_long_sub(1L << chunk->span_order, &nr_chunks[chunk->class_id]);
 	chunk_unmap(chunk);
 	call_rcu(&chunk->rcu, chunk_free_rcu);

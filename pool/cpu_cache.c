@@ -15,6 +15,7 @@
  * clock, as for page replacement). So a CPU's whole budget serves the classes
  * that it uses now, and busy classes do not rob each other.
  */
+#include <linux/kmemleak.h>
 #include <linux/mm.h>
 #include <linux/string.h>
 
@@ -35,6 +36,8 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_cpus);
 /* Never written to: no block in any ring, and no room for one. */
 struct hkm_cpu hkm_cpu_busy;
 EXPORT_SYMBOL_IF_KUNIT(hkm_cpu_busy);
+struct hkm_cpu hkm_cpu_watched;
+EXPORT_SYMBOL_IF_KUNIT(hkm_cpu_watched);
 
 DEFINE_PER_CPU(struct hkm_cpu *, hkm_cpu_this);
 #if IS_ENABLED(CONFIG_KUNIT)
@@ -192,13 +195,14 @@ static void *run_pop(struct hkm_cpu *cpu, struct hkm_ring *ring, u32 size,
 }
 
 /**
- * hkm_cpu_alloc() - serve a request that found its ring empty
+ * hkm_cpu_alloc() - serve a request off the hot path
  * @cpu: this CPU's front end, in a busy section
  * @class_id: class of the request
  * @home: shard of its call site
  * @zeroed: set if the block is known to be clear
  *
- * Looks in the active pages, then restocks the ring from the shared tier.
+ * The ring is empty, unless requests are being watched. Looks in the active
+ * pages next, then restocks the ring from the shared tier.
  *
  * Return: a block, or NULL if none is left in either.
  */
@@ -209,6 +213,12 @@ void *hkm_cpu_alloc(struct hkm_cpu *cpu, unsigned int class_id,
 	unsigned int want, nr;
 	void *block;
 
+	if (unlikely(ring->nr)) {
+		block = ring->slot[ring->nr - 1];
+		WRITE_ONCE(ring->nr, ring->nr - 1);
+		data_race(ring->hits++);
+		return block;
+	}
 	block = run_pop(cpu, ring, hkm_classes[class_id].size_bytes, zeroed);
 	if (block)
 		return block;
@@ -309,6 +319,8 @@ int __init hkm_cpu_init(void)
 	hkm_cpus = alloc_percpu(struct hkm_cpu);
 	if (!hkm_cpus)
 		return -ENOMEM;
+	/* What a ring names, or has named, is no reference to a block. */
+	kmemleak_free_percpu(hkm_cpus);
 	for_each_possible_cpu(i)
 		per_cpu(hkm_cpu_this, i) = per_cpu_ptr(hkm_cpus, i);
 	return 0;

@@ -75,7 +75,9 @@ struct hkm_cpu {
 extern struct hkm_cpu __percpu *hkm_cpus;
 /* Stands for a front end in use by the context that was interrupted. */
 extern struct hkm_cpu hkm_cpu_busy;
-/* What hkm_cpu_enter() gets: this CPU's front end, or &hkm_cpu_busy. */
+/* Stands for this CPU's own while requests are watched; see watch.c. */
+extern struct hkm_cpu hkm_cpu_watched;
+/* What hkm_cpu_enter() gets: this CPU's front end, or one of the stand-ins. */
 DECLARE_PER_CPU(struct hkm_cpu *, hkm_cpu_this);
 
 /**
@@ -110,7 +112,8 @@ static inline u64 hkm_ring_frees(const struct hkm_ring *ring)
  * accesses are enough: an interrupting context runs to its end, and leaves the
  * pointer as it found it.
  *
- * Return: this CPU's front end, or &hkm_cpu_busy.
+ * Return: this CPU's front end, or a stand-in: &hkm_cpu_busy, or
+ * &hkm_cpu_watched, for which hkm_cpu_own() is to be used.
  */
 static __always_inline struct hkm_cpu *hkm_cpu_enter(void)
 {
@@ -127,6 +130,12 @@ static __always_inline void hkm_cpu_leave(struct hkm_cpu *cpu)
 	/* Pairs with the barrier() in hkm_cpu_enter(), on the same CPU. */
 	barrier();
 	__this_cpu_write(hkm_cpu_this, cpu);
+}
+
+/* The front end that a section may use, by what hkm_cpu_enter() returned. */
+static inline struct hkm_cpu *hkm_cpu_own(struct hkm_cpu *cpu)
+{
+	return unlikely(cpu == &hkm_cpu_watched) ? this_cpu_ptr(hkm_cpus) : cpu;
 }
 
 /*

@@ -117,7 +117,7 @@ static __always_inline bool slot_claim(struct hkm_slot *slot,
 
 static noinline void block_refuse(unsigned int class_id, void *block)
 {
-	hkm_report(HKM_DOUBLE_FREE, block, 0);
+	hkm_report_refused(HKM_DOUBLE_FREE, block, 0);
 	hkm_count(class_id, HKM_rejects);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Callers' mistakes: the checks that are cheap enough to be always on, and
- * their reports.
+ * the reports of all. The numbers are also include/trace/events/hakmem.h's.
  */
 #ifndef _HKM_HARDEN_H
 #define _HKM_HARDEN_H
@@ -13,6 +13,8 @@ enum hkm_misuse {
 	HKM_INTERIOR_FREE,
 	HKM_FOREIGN_FREE,
 	HKM_STRAY_KFREE,
+	HKM_WRITE_AFTER_FREE,
+	HKM_WRITE_PAST_END,
 	HKM_NR_MISUSES
 };
 
@@ -45,6 +47,9 @@ static __always_inline void hkm_block_unmark(void *block)
 }
 
 void hkm_harden_init(void);
-void hkm_report(enum hkm_misuse what, const void *p, unsigned long site);
+__printf(4, 5)
+void hkm_report(enum hkm_misuse what, const void *p, unsigned long site,
+		const char *fmt, ...);
+void hkm_report_refused(enum hkm_misuse what, const void *p, unsigned long site);
 
 #endif /* _HKM_HARDEN_H */

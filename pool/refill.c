@@ -14,11 +14,14 @@
  * none may use the emergency reserves.
  */
 #include <linux/mm.h>
+#include <linux/random.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
+#include <trace/events/hakmem.h>
 
 #include "chunk.h"
 #include "cpu_cache.h"
+#include "debug.h"
 #include "freelist.h"
 #include "harden.h"
 #include "refill.h"
@@ -29,20 +32,68 @@
 #define HKM_GFP_EFFORT	(__GFP_NOFAIL | __GFP_RETRY_MAYFAIL | __GFP_MEMALLOC | \
 			 __GFP_HIGH)
 
-/* Spreads the blocks of @run over ring and shared tier. */
-static void run_scatter(struct hkm_cpu *cpu, unsigned int class_id,
-			struct hkm_run *run)
+/* Lists the blocks of @run, in random order if so asked. */
+static unsigned int run_list(const struct hkm_run *run, u32 size, void **blocks)
 {
-	u32 size = hkm_classes[class_id].size_bytes;
-	void *blocks[HKM_MAX_BLOCKS];
-	unsigned int nr = 0;
+	unsigned int nr = 0, i;
+	void *block;
 
-	for (; run->next < run->end; run->next += size) {
-		if (!hkm_cpu_park(cpu, class_id, run->next))
-			blocks[nr++] = run->next;
+	for (block = run->next; block < run->end; block += size) {
+		i = nr;
+		if (hkm_random_order) {
+			i = get_random_u32_below(nr + 1);
+			blocks[nr] = blocks[i];
+		}
+		blocks[i] = block;
+		nr++;
+	}
+	return nr;
+}
+
+/* Spreads blocks over ring and shared tier. */
+static void blocks_scatter(struct hkm_cpu *cpu, unsigned int class_id,
+			   void **blocks, unsigned int nr)
+{
+	while (nr && hkm_cpu_park(cpu, class_id, *blocks)) {
+		blocks++;
+		nr--;
 	}
 	if (nr)
 		hkm_freelist_push(class_id, blocks, nr);
+}
+
+/*
+ * Finds a place for the blocks of a new chunk, which are the caller's, but for
+ * one if @block asks for it.
+ */
+static void chunk_install(struct hkm_cpu *cpu, const struct hkm_chunk *chunk,
+			  bool zeroed, void **block)
+{
+	unsigned int class_id = chunk->class_id, nr;
+	u32 size = hkm_classes[class_id].size_bytes;
+	void *list[HKM_MAX_BLOCKS], **blocks = list;
+	struct hkm_run run = {
+		.next = chunk->base,
+		.end = chunk->base + chunk->nr_blocks * size,
+		.span_bytes = HKM_CHUNK_BYTES << chunk->span_order,
+		.zeroed = zeroed,
+	};
+
+	if (block && !hkm_random_order) {
+		*block = run.next;
+		run.next += size;
+		block = NULL;
+	}
+	/* A run of one block is not worth an active page. */
+	if (!hkm_random_order && cpu != &hkm_cpu_busy &&
+	    run.end - run.next > size && hkm_cpu_install(cpu, class_id, &run))
+		return;
+	nr = run_list(&run, size, list);
+	if (block) {
+		*block = *blocks++;
+		nr--;
+	}
+	blocks_scatter(cpu, class_id, blocks, nr);
 }
 
 /**
@@ -60,12 +111,11 @@ void *hkm_alloc_refill(unsigned int class_id, unsigned int home, gfp_t gfp,
 {
 	struct hkm_chunk *chunk[HKM_SPAN_MAX_CHUNKS];
 	unsigned int bundle, nr, i;
+	void *block = NULL;
 	struct hkm_cpu *cpu;
-	struct hkm_run run;
-	void *block;
 
 	/* Blocks of a chunk live longer than this request: see run_pop(). */
-	run.zeroed = want_init_on_alloc(gfp);
+	*zeroed = want_init_on_alloc(gfp) && !(hkm_debug & HKM_DEBUG_POISON);
 	gfp = (gfp & ~HKM_GFP_EFFORT) | __GFP_NORETRY | __GFP_NOMEMALLOC;
 
 	preempt_disable();
@@ -76,6 +126,8 @@ void *hkm_alloc_refill(unsigned int class_id, unsigned int home, gfp_t gfp,
 		chunk[nr] = hkm_chunk_create(class_id, home, gfp);
 		if (!chunk[nr])
 			break;
+		trace_refill(class_id, chunk[nr]->base,
+			     1U << chunk[nr]->span_order);
 		gfp &= ~__GFP_DIRECT_RECLAIM;
 	}
 	if (!nr)
@@ -83,25 +135,15 @@ void *hkm_alloc_refill(unsigned int class_id, unsigned int home, gfp_t gfp,
 
 	preempt_disable();
 	cpu = hkm_cpu_enter();
-	block = chunk[0]->base;
 	for (i = 0; i < nr; i++) {
-		u32 size = hkm_classes[class_id].size_bytes;
-
 		hkm_count(class_id, HKM_refills);
-		run.next = chunk[i]->base + (i ? 0 : size);
-		run.end = chunk[i]->base + chunk[i]->nr_blocks * size;
-		run.span_bytes = HKM_CHUNK_BYTES << chunk[i]->span_order;
-		/* A run of one block is not worth an active page. */
-		if (cpu == &hkm_cpu_busy || run.end - run.next <= size ||
-		    !hkm_cpu_install(cpu, class_id, &run))
-			run_scatter(cpu, class_id, &run);
+		chunk_install(hkm_cpu_own(cpu), chunk[i], *zeroed,
+			      i ? NULL : &block);
 	}
 	hkm_count(class_id, HKM_slow_allocs);
 	hkm_count(class_id, HKM_refill_allocs);
 	hkm_cpu_leave(cpu);
 	preempt_enable();
-
-	*zeroed = run.zeroed;
 	return block;
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_alloc_refill);
@@ -133,12 +175,18 @@ static void chunk_retire(struct hkm_chunk *chunk, void *arg)
 		return;
 	}
 	for (i = 0; i < chunk->nr_blocks; i++) {
-		if (chunk->slot[i].link != HKM_LINK_NONE)
+		const struct hkm_slot *slot = &chunk->slot[i];
+		const struct hkm_track *track = hkm_debug_track(chunk, slot->block);
+
+		if (slot->link != HKM_LINK_NONE || (*live)++ >= 32)
 			continue;
-		if ((*live)++ < 32)
+		if (track)
+			pr_err("still in use: %px, class %s, %u bytes, allocated by %pS\n",
+			       slot->block, cl->name, cl->size_bytes,
+			       (void *)track->alloc_site);
+		else
 			pr_err("still in use: %px, class %s, %u bytes\n",
-			       chunk->base + i * cl->size_bytes, cl->name,
-			       cl->size_bytes);
+			       slot->block, cl->name, cl->size_bytes);
 	}
 	kfree(chunk);
 }

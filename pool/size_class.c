@@ -8,8 +8,10 @@
  * parameter, to fill the gap that costs a workload most.
  */
 #include <linux/errno.h>
+#include <linux/log2.h>
 #include <linux/minmax.h>
 
+#include "debug.h"
 #include "size_class.h"
 #include "../include/hkm_compat.h"
 
@@ -65,9 +67,28 @@ void hkm_class_set(struct hkm_class *cl, u32 size_bytes)
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_class_set);
 
+/* The smallest class of at least @need bytes, and aligned to @align. */
+static unsigned int class_smallest(u32 need, u32 align)
+{
+	unsigned int best = HKM_NR_CLASSES, id;
+
+	for (id = 0; id < HKM_NR_CLASSES; id++) {
+		u32 have = hkm_classes[id].size_bytes;
+
+		if (have >= need && have % align == 0 &&
+		    (best == HKM_NR_CLASSES ||
+		     have < hkm_classes[best].size_bytes))
+			best = id;
+	}
+	return best;
+}
+
 /**
  * hkm_class_table_build() - smallest class for each step of sizes
  * @table: filled with class numbers, see hkm_size_step()
+ *
+ * Where red zones are wanted, it is a class with room for one, if there is such
+ * a class and the alignment of powers of two can be kept.
  */
 void hkm_class_table_build(u8 table[HKM_NR_STEPS])
 {
@@ -76,14 +97,15 @@ void hkm_class_table_build(u8 table[HKM_NR_STEPS])
 	for (step = 0; step < HKM_NR_STEPS; step++) {
 		u32 need = HKM_MIN_BYTES - 1 + (step + 1) * HKM_GRAIN_BYTES;
 
-		table[step] = HKM_CLASS_52K;
-		for (id = 0; id < HKM_NR_CLASSES; id++) {
-			u32 have = hkm_classes[id].size_bytes;
+		id = class_smallest(need, HKM_GRAIN_BYTES);
+		if (hkm_debug & HKM_DEBUG_REDZONE) {
+			u32 align = is_power_of_2(need) ? need : HKM_GRAIN_BYTES;
+			unsigned int larger = class_smallest(need + 1, align);
 
-			if (have >= need &&
-			    have < hkm_classes[table[step]].size_bytes)
-				table[step] = id;
+			if (larger != HKM_NR_CLASSES)
+				id = larger;
 		}
+		table[step] = id;
 	}
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_class_table_build);

@@ -22,6 +22,7 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -49,6 +50,7 @@ typedef struct { long counter; } atomic_long_t;
 #define __aligned(x)		__attribute__((aligned(x)))
 #define ____cacheline_aligned	__aligned(64)
 #define noinline		__attribute__((noinline))
+#define __printf(fmt, args)	__attribute__((format(printf, fmt, args)))
 #define likely(x)		__builtin_expect(!!(x), 1)
 #define unlikely(x)		__builtin_expect(!!(x), 0)
 #define EXPORT_SYMBOL_GPL(sym)
@@ -83,6 +85,7 @@ typedef struct { long counter; } atomic_long_t;
 #define clamp_t(type, x, low, high) \
 	((type)(x) < (type)(low) ? (type)(low) : min_t(type, x, high))
 #define ilog2(n)		(31 - __builtin_clz(n))
+#define is_power_of_2(n)	((n) && !((n) & ((n) - 1)))
 #define __ffs64(word)		((unsigned long)__builtin_ctzll(word))
 #define container_of(p, type, member) \
 	((type *)((char *)(p) - offsetof(type, member)))
@@ -243,6 +246,15 @@ unsigned int host_chunks_used(void);
 #define page_ref_sub(page, nr)	((void)((page)->refs -= (nr)))
 #define kmemleak_alloc(p, size, min_count, gfp) ((void)(gfp))
 #define kmemleak_free(p)	((void)(p))
+#define kmemleak_no_scan(p)	((void)(p))
+#define kmemleak_free_percpu(p)	((void)(p))
+
+/* Tracepoints */
+#define trace_alloc(...)	do { } while (0)
+#define trace_free(...)		do { } while (0)
+#define trace_refill(...)	do { } while (0)
+#define trace_trim(...)		do { } while (0)
+#define trace_misuse(...)	do { } while (0)
 #define virt_to_head_page(p)	virt_to_page(p)
 #define virt_addr_valid(p)	true
 #define PageSlab(page)		(!(page))
@@ -293,8 +305,27 @@ static inline int register_memory_notifier(struct notifier_block *nb)
 #define ksize(p)		malloc_usable_size((void *)(p))
 #define memzero_explicit(p, n)	explicit_bzero(p, n)
 
+#define POISON_FREE		0x6b
+#define SLUB_RED_ACTIVE		0xcc
+
+static inline const void *memchr_inv(const void *start, int byte, size_t nr)
+{
+	const u8 *p = start;
+
+	for (; nr; nr--, p++)
+		if (*p != (u8)byte)
+			return p;
+	return NULL;
+}
+
+struct va_format {
+	const char *fmt;
+	va_list *va;
+};
+
 #define pr_err(fmt, ...)	fprintf(stderr, "# " fmt, ##__VA_ARGS__)
 #define pr_warn(fmt, ...)	pr_err(fmt, ##__VA_ARGS__)
+#define get_random_u32_below(n)	((u32)rand() % (n))
 #define get_random_long()	0x5bd1e9955bd1e995UL
 
 #endif /* _HKM_HOST_KERNEL_H */

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Watching: all requests take the slow path, where tracepoints and debug checks
+ * look at them. The hot path tests for neither.
+ *
+ * Each CPU's hkm_cpu_this is made to name a second stand-in, &hkm_cpu_watched.
+ * Like &hkm_cpu_busy it is empty and full at once, but the slow path, finding
+ * it, goes on with the CPU's own front end (hkm_cpu_own()). So the tiers work as
+ * ever, only out of line.
+ *
+ * The pointer belongs to its CPU, and to the busy section that replaced it: a
+ * section puts back what it found. So it is changed by an interrupt on that CPU
+ * which did not hit a section; one that did is sent again. A later interrupt
+ * or NMI leaves the pointer as it finds it.
+ */
+#include <linux/cpu.h>
+#include <linux/mutex.h>
+#include <linux/percpu.h>
+#include <linux/sched.h>
+#include <linux/smp.h>
+
+#include "cpu_cache.h"
+
+#define CREATE_TRACE_POINTS
+#include <trace/events/hakmem.h>
+
+static DEFINE_MUTEX(watch_lock);
+/* Protected by watch_lock. */
+static unsigned int nr_watchers;
+
+struct watch_switch {
+	bool watch;
+	atomic_t nr_busy;
+};
+
+static struct hkm_cpu *front_end(const struct watch_switch *to, int cpu)
+{
+	return to->watch ? &hkm_cpu_watched : per_cpu_ptr(hkm_cpus, cpu);
+}
+
+static void this_cpu_switch(void *arg)
+{
+	struct watch_switch *to = arg;
+
+	if (this_cpu_read(hkm_cpu_this) == &hkm_cpu_busy)
+		atomic_inc(&to->nr_busy);
+	else
+		this_cpu_write(hkm_cpu_this,
+			       front_end(to, smp_processor_id()));
+}
+
+static void switch_all(bool watch)
+{
+	struct watch_switch to = { .watch = watch };
+	int cpu;
+
+	cpus_read_lock();
+	for_each_possible_cpu(cpu)
+		if (!cpu_online(cpu))
+			per_cpu(hkm_cpu_this, cpu) = front_end(&to, cpu);
+	do {
+		atomic_set(&to.nr_busy, 0);
+		on_each_cpu(this_cpu_switch, &to, 1);
+		cond_resched();
+	} while (atomic_read(&to.nr_busy));
+	cpus_read_unlock();
+}
+
+/**
+ * hkm_watch_get() - have all requests take the slow path
+ *
+ * Context: Task; may sleep.
+ * Return: 0, as tracepoints want it.
+ */
+int hkm_watch_get(void)
+{
+	mutex_lock(&watch_lock);
+	if (!nr_watchers++)
+		switch_all(true);
+	mutex_unlock(&watch_lock);
+	return 0;
+}
+
+/**
+ * hkm_watch_put() - undo one hkm_watch_get()
+ *
+ * Context: Task; may sleep. The events' own may come after the module's exit.
+ */
+void hkm_watch_put(void)
+{
+	mutex_lock(&watch_lock);
+	if (!--nr_watchers)
+		switch_all(false);
+	mutex_unlock(&watch_lock);
+}
