@@ -8,6 +8,7 @@
 #include <linux/vmalloc.h>
 
 #include "common.h"
+#include "../pool/tools.h"
 
 /* Origin and size hidden from the compiler, which would see the mistakes. */
 static noinline void *hidden(void *p)
@@ -117,6 +118,7 @@ static void zeroed_means_all_of_it(struct kunit *test)
 		hkm_kfree(p);
 		again = hidden(hkm_kzalloc(hidden_size(size - 5), GFP_KERNEL));
 		KUNIT_EXPECT_PTR_EQ(test, again, p);
+		KUNIT_EXPECT_EQ(test, hkm_ksize(again), size);
 		KUNIT_EXPECT_TRUE(test, hkm_kunit_filled(again, 0, size));
 		hkm_kfree(again);
 	}
@@ -535,6 +537,7 @@ static void sensitive_free_clears(struct kunit *test)
 		KUNIT_EXPECT_TRUE(test, hkm_kunit_filled(p, HKM_KUNIT_DIRT, size));
 		hkm_kfree_sensitive(p);
 		/* All but the key of a free block, its second word. */
+		hkm_kasan_unpoison(p, size);
 		KUNIT_EXPECT_TRUE(test, hkm_kunit_filled(hidden(p), 0, 8));
 		KUNIT_EXPECT_TRUE(test, hkm_kunit_filled(hidden(p) + 16, 0, size - 16));
 		KUNIT_EXPECT_EQ(test, hkm_kunit_live(id), 0);

@@ -9,6 +9,7 @@
 
 #include "common.h"
 #include "../pool/harden.h"
+#include "../pool/tools.h"
 
 static struct hkm_chunk *lookup(const void *p)
 {
@@ -133,6 +134,7 @@ static void zeroed_chunk_is_clear(struct kunit *test)
 
 			unmarked += !hkm_block_is_marked(block);
 			hkm_block_unmark(block);
+			hkm_kasan_unpoison(block, hkm_classes[id].size_bytes);
 		}
 		KUNIT_EXPECT_EQ(test, unmarked, 0);
 		KUNIT_EXPECT_TRUE(test,

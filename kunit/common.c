@@ -11,6 +11,7 @@
 #include "common.h"
 #include "../pool/freelist.h"
 #include "../pool/refill.h"
+#include "../pool/tools.h"
 
 /* What end() puts back. */
 static struct hkm_policy *policy_saved;
@@ -141,6 +142,8 @@ struct hkm_chunk *hkm_kunit_chunk(struct kunit *test, unsigned int class_id,
 	struct hkm_chunk *chunk = hkm_chunk_create(class_id, home, GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, chunk);
+	hkm_kasan_unpoison(chunk->base, chunk->nr_blocks *
+			   hkm_classes[class_id].size_bytes);
 	return chunk;
 }
 
