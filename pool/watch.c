@@ -20,6 +20,8 @@
 #include <linux/smp.h>
 
 #include "cpu_cache.h"
+#include "watch.h"
+#include "../include/hkm_compat.h"
 
 #define CREATE_TRACE_POINTS
 #include <trace/events/hakmem.h>
@@ -80,6 +82,7 @@ int hkm_watch_get(void)
 	mutex_unlock(&watch_lock);
 	return 0;
 }
+EXPORT_SYMBOL_IF_KUNIT(hkm_watch_get);
 
 /**
  * hkm_watch_put() - undo one hkm_watch_get()
@@ -93,3 +96,4 @@ void hkm_watch_put(void)
 		switch_all(false);
 	mutex_unlock(&watch_lock);
 }
+EXPORT_SYMBOL_IF_KUNIT(hkm_watch_put);

@@ -14,10 +14,7 @@
 			 { 2, "8k" }, { 3, "16k" }, { 4, "32k" },	\
 			 { 5, "52k" }, { 6, "dyn1" })
 
-/*
- * Turned on, these two take all requests off the hot path, which so need not
- * test for them.
- */
+/* For the two events that take all requests off the hot path while they are on. */
 int hkm_watch_get(void);
 void hkm_watch_put(void);
 
