@@ -16,6 +16,7 @@
 #include "pool/refill.h"
 #include "pool/size_class.h"
 #include "pool/tools.h"
+#include "pool/trim.h"
 #include "pool/watch.h"
 
 #ifndef HAKMEM_VERSION
@@ -88,13 +89,18 @@ static int __init hakmem_init(void)
 	err = hkm_map_watch_init();
 	if (err)
 		goto cpu;
-	err = hkm_sysfs_init();
+	err = hkm_trim_init();
 	if (err)
 		goto map_watch;
+	err = hkm_sysfs_init();
+	if (err)
+		goto trim;
 	if (hkm_debug)
 		hkm_watch_get();
 	return 0;
 
+trim:
+	hkm_trim_exit();
 map_watch:
 	hkm_map_watch_exit();
 cpu:
@@ -114,6 +120,7 @@ static void __exit hakmem_exit(void)
 	hkm_map_watch_exit();
 	hkm_derived_exit();
 	hkm_nmi_free_exit();
+	hkm_trim_exit();
 	hkm_pool_drain();
 	hkm_cpu_exit();
 	hkm_shared_exit();

@@ -8,6 +8,8 @@
 #include "../include/hkm_compat.h"
 
 #define HKM_CPU_BUDGET_BYTES	SZ_1M
+#define HKM_IDLE_MS		10000
+#define HKM_CAP_CHUNKS		64
 
 struct hkm_policy __rcu *hkm_policy;
 EXPORT_SYMBOL_IF_KUNIT(hkm_policy);
@@ -31,8 +33,11 @@ int __init hkm_policy_init(void)
 	if (!policy)
 		return -ENOMEM;
 	policy->cpu_budget_bytes = HKM_CPU_BUDGET_BYTES;
-	for (id = 0; id < HKM_NR_CLASSES; id++)
+	policy->idle_ms = HKM_IDLE_MS;
+	for (id = 0; id < HKM_NR_CLASSES; id++) {
+		policy->cap_chunks[id] = HKM_CAP_CHUNKS;
 		policy->bundle[id] = bundle_default(&hkm_classes[id]);
+	}
 	hkm_class_table_build(policy->class_of);
 	RCU_INIT_POINTER(hkm_policy, policy);
 	return 0;

@@ -14,6 +14,8 @@
 /**
  * struct hkm_policy - one set of decisions
  * @cpu_budget_bytes: most that one CPU's rings and active pages may hold
+ * @idle_ms: what a CPU or class has not used for this long is drained
+ * @cap_chunks: per class, 64 KiB chunks of free memory that it may hold
  * @bundle: per class, spans that one refill takes, 1 to 4 chunks in all
  * @class_of: class for each step of sizes, see hkm_size_step()
  *
@@ -21,6 +23,8 @@
  */
 struct hkm_policy {
 	u32 cpu_budget_bytes;
+	u32 idle_ms;
+	u16 cap_chunks[HKM_NR_CLASSES];
 	u8 bundle[HKM_NR_CLASSES];
 	u8 class_of[HKM_NR_STEPS];
 };

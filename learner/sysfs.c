@@ -7,10 +7,13 @@
 #include <linux/slab.h>
 #include <linux/sysfs.h>
 
+#include "policy.h"
 #include "sysfs.h"
 #include "../pool/chunk.h"
+#include "../pool/inventory.h"
 #include "../pool/size_class.h"
 #include "../pool/stats.h"
+#include "../pool/trim.h"
 
 static struct kobject *hkm_root;
 static struct kobject *hkm_classes_dir;
@@ -20,6 +23,16 @@ static struct completion hkm_class_dir_gone[HKM_NR_CLASSES];
 static unsigned int class_id_of(const struct kobject *kobj)
 {
 	return kobj - hkm_class_dir;
+}
+
+static unsigned int policy_cap(unsigned int class_id)
+{
+	unsigned int cap;
+
+	rcu_read_lock_sched();
+	cap = rcu_dereference_sched(hkm_policy)->cap_chunks[class_id];
+	rcu_read_unlock_sched();
+	return cap;
 }
 
 #define CLASS_ATTR(name, format, value)					\
@@ -36,6 +49,8 @@ static struct kobj_attribute name##_attr = __ATTR_RO(name)
 
 CLASS_ATTR(size_bytes, "%u", hkm_classes[id].size_bytes);
 CLASS_ATTR(chunks, "%ld", hkm_chunk_count(id));
+CLASS_ATTR(cap_chunks, "%u", policy_cap(id));
+CLASS_ATTR(inventory_chunks, "%ld", hkm_inventory_count(id));
 CLASS_ATTR(objects_live, "%lld", hkm_stats_live(&sum));
 CLASS_ATTR(hits_ring, "%llu", sum.hits_ring);
 CLASS_ATTR(hits_active, "%llu", sum.hits_active);
@@ -49,6 +64,8 @@ HKM_SLOW_COUNTERS(X)
 static struct attribute *class_attrs[] = {
 	&size_bytes_attr.attr,
 	&chunks_attr.attr,
+	&cap_chunks_attr.attr,
+	&inventory_chunks_attr.attr,
 	&objects_live_attr.attr,
 	&hits_ring_attr.attr,
 	&hits_active_attr.attr,
@@ -60,6 +77,16 @@ static struct attribute *class_attrs[] = {
 	NULL
 };
 ATTRIBUTE_GROUPS(class);
+
+static ssize_t trim_store(struct kobject *kobj, struct kobj_attribute *attr,
+			  const char *buf, size_t count)
+{
+	if (!sysfs_streq(buf, "1"))
+		return -EINVAL;
+	hkm_trim_all();
+	return count;
+}
+static struct kobj_attribute trim_attr = __ATTR_WO(trim);
 
 static void class_dir_release(struct kobject *kobj)
 {
@@ -82,11 +109,15 @@ static void class_dir_put(unsigned int id)
 int __init hkm_sysfs_init(void)
 {
 	unsigned int id;
-	int err = -ENOMEM;
+	int err;
 
 	hkm_root = kobject_create_and_add("hakmem", kernel_kobj);
 	if (!hkm_root)
 		return -ENOMEM;
+	err = sysfs_create_file(hkm_root, &trim_attr.attr);
+	if (err)
+		goto put_root;
+	err = -ENOMEM;
 	hkm_classes_dir = kobject_create_and_add("classes", hkm_root);
 	if (!hkm_classes_dir)
 		goto put_root;

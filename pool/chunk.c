@@ -321,6 +321,7 @@ struct hkm_chunk *hkm_chunk_create(unsigned int class_id, unsigned int home,
 			hkm_block_mark(chunk->slot[i].block);
 	}
 	chunk->slot[nr].link = HKM_LINK_END;
+	chunk->chain = HKM_LINK_END;
 
 	if (!chunk_map(chunk, gfp))
 		goto free_chunk;

@@ -42,11 +42,15 @@ struct hkm_slot {
  * @home: shard of the call site that the span was allocated for
  * @span_order: log2 of its chunks
  * @nr_blocks: blocks in the span
- * @nr_free: unload only: blocks found in the pool's hands
+ * @nr_free: blocks on @chain
+ * @chain: private chain of the blocks that trim has collected
+ * @next: next chunk in trim's list, or in the inventory
  * @rcu: descriptors and pages outlive a grace period: poppers may look
  * @slot: one per block, and one taken for ever: for the rest behind the last
  *
- * Constant from hkm_chunk_create() on, but for @slot and @nr_free.
+ * Constant from hkm_chunk_create() on, but for @slot; for @nr_free, @chain and
+ * @next, which trim or the inventory own; and for @home, which a refill sets while
+ * all blocks are its own.
  */
 struct hkm_chunk {
 	void *base;
@@ -57,6 +61,8 @@ struct hkm_chunk {
 	u8 span_order;
 	u16 nr_blocks;
 	u16 nr_free;
+	struct hkm_slot *chain;
+	struct hkm_chunk *next;
 	struct rcu_head rcu;
 	struct hkm_slot slot[];
 };

@@ -67,12 +67,6 @@ static void ring_flush(struct hkm_ring *ring, unsigned int class_id,
 	}
 }
 
-/* Grows with every use of a ring but a free that found room. */
-static u64 ring_uses(const struct hkm_ring *ring)
-{
-	return ring->hits + ring->hits_active + ring->stocked + ring->flushed;
-}
-
 static void run_retire(struct hkm_cpu *cpu, struct hkm_run *run)
 {
 	cpu->parked_bytes -= run->span_bytes;
@@ -116,7 +110,7 @@ static void idle_class_shrink(struct hkm_cpu *cpu, unsigned int class_id)
 static void hand_move(struct hkm_cpu *cpu, unsigned int class_id)
 {
 	struct hkm_ring *ring = &cpu->ring[cpu->hand];
-	u64 uses = ring_uses(ring);
+	u64 uses = hkm_ring_uses(ring);
 
 	if (cpu->hand != class_id && uses == ring->seen)
 		idle_class_shrink(cpu, cpu->hand);
@@ -327,19 +321,44 @@ int __init hkm_cpu_init(void)
 }
 
 /**
- * hkm_cpu_drain() - move all that a CPU holds to the shared tier
+ * hkm_cpu_flush() - move what a CPU parks to the shared tier
  * @cpu: its front end
+ * @classes: for these classes, one bit each
  *
- * Context: Unload only, when nobody else uses the pool; preemption off.
+ * Context: Any, with preemption off; on that CPU in a busy section, or nobody
+ * else uses it.
  */
-void hkm_cpu_drain(struct hkm_cpu *cpu)
+void hkm_cpu_flush(struct hkm_cpu *cpu, unsigned long classes)
 {
 	unsigned int id;
 
 	for (id = 0; id < HKM_NR_CLASSES; id++)
-		idle_class_shrink(cpu, id);
+		if (classes & BIT(id))
+			idle_class_shrink(cpu, id);
 }
-EXPORT_SYMBOL_IF_KUNIT(hkm_cpu_drain);
+EXPORT_SYMBOL_IF_KUNIT(hkm_cpu_flush);
+
+/**
+ * hkm_cpu_parks() - tell what a CPU parks
+ * @cpu: its front end
+ *
+ * Context: Any; from another CPU a guess.
+ * Return: the classes that it has room for, one bit each.
+ */
+unsigned long hkm_cpu_parks(const struct hkm_cpu *cpu)
+{
+	unsigned long classes = 0;
+	unsigned int id;
+
+	for (id = 0; id < HKM_NR_CLASSES; id++) {
+		const struct hkm_ring *ring = &cpu->ring[id];
+
+		if (READ_ONCE(ring->limit) || READ_ONCE(ring->run[0].end) ||
+		    READ_ONCE(ring->run[1].end))
+			classes |= BIT(id);
+	}
+	return classes;
+}
 
 void hkm_cpu_exit(void)
 {

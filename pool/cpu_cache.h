@@ -59,16 +59,28 @@ struct hkm_ring {
 } __aligned(512);
 
 /**
+ * struct hkm_idle - age of what a CPU parks for a class
+ * @uses: hkm_ring_uses() at the latest tick
+ * @ticks: for which that has stayed the same
+ */
+struct hkm_idle {
+	u64 uses;
+	u32 ticks;
+};
+
+/**
  * struct hkm_cpu - one CPU's front end
  * @ring: per class; first, so that a class's ring is one shift away
  * @hand: class that the search for idle room looks at next
  * @parked_bytes: granted to rings and active pages; kept to the policy's budget
+ * @idle: per class; trim's
  * @slow: HKM_SLOW_COUNTERS, by this_cpu_inc() from any context
  */
 struct hkm_cpu {
 	struct hkm_ring ring[HKM_NR_CLASSES];
 	u8 hand;
 	u32 parked_bytes;
+	struct hkm_idle idle[HKM_NR_CLASSES];
 	u64 slow[HKM_NR_CLASSES][HKM_NR_COUNTERS];
 };
 
@@ -100,6 +112,13 @@ static inline u64 hkm_ring_frees(const struct hkm_ring *ring)
 	/* What came in is read before what it turns into: never below zero. */
 	return READ_ONCE(ring->nr) + READ_ONCE(ring->hits) +
 	       READ_ONCE(ring->flushed) - stocked;
+}
+
+/* Grows with every use of a ring but a free that found room. */
+static inline u64 hkm_ring_uses(const struct hkm_ring *ring)
+{
+	return READ_ONCE(ring->hits) + READ_ONCE(ring->hits_active) +
+	       READ_ONCE(ring->stocked) + READ_ONCE(ring->flushed);
 }
 
 /**
@@ -154,7 +173,8 @@ static __always_inline struct hkm_ring *hkm_cpu_ring(struct hkm_cpu *cpu,
 
 int hkm_cpu_init(void);
 void hkm_cpu_exit(void);
-void hkm_cpu_drain(struct hkm_cpu *cpu);
+void hkm_cpu_flush(struct hkm_cpu *cpu, unsigned long classes);
+unsigned long hkm_cpu_parks(const struct hkm_cpu *cpu);
 
 void *hkm_cpu_alloc(struct hkm_cpu *cpu, unsigned int class_id,
 		    unsigned int home, bool *zeroed);

@@ -356,6 +356,60 @@ unsigned int hkm_remote_drain(unsigned int class_id, unsigned int home,
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_remote_drain);
 
+/**
+ * hkm_chain_add() - put a block on its chunk's private chain
+ * @chunk: the block's chunk, whose chain is the caller's
+ * @block: the block, owned by the caller
+ *
+ * Context: Any.
+ * Return: false if the block is in another chain already; it is reported.
+ */
+bool hkm_chain_add(struct hkm_chunk *chunk, void *block)
+{
+	struct hkm_slot *slot;
+	unsigned int index;
+
+	hkm_chunk_block_index(chunk, block, &index);
+	slot = &chunk->slot[index];
+	if (!slot_claim(slot, chunk->chain)) {
+		block_refuse(chunk->class_id, block);
+		return false;
+	}
+	chunk->chain = slot;
+	return true;
+}
+EXPORT_SYMBOL_IF_KUNIT(hkm_chain_add);
+
+/**
+ * hkm_chain_clear() - take all blocks off a chunk's private chain
+ * @chunk: the chunk; the blocks are the caller's
+ */
+void hkm_chain_clear(struct hkm_chunk *chunk)
+{
+	struct hkm_slot *slot = chunk->chain, *link;
+
+	for (chunk->chain = HKM_LINK_END; slot != HKM_LINK_END; slot = link) {
+		link = slot->link;
+		WRITE_ONCE(slot->link, HKM_LINK_NONE);
+	}
+}
+EXPORT_SYMBOL_IF_KUNIT(hkm_chain_clear);
+
+/**
+ * hkm_chain_push() - put a chunk's private chain on a freelist as one batch
+ * @chunk: the chunk; the blocks are the caller's, until then
+ *
+ * Context: Any, with preemption off.
+ */
+void hkm_chain_push(struct hkm_chunk *chunk)
+{
+	struct hkm_slot *first = chunk->chain;
+
+	chunk->chain = HKM_LINK_END;
+	batch_push(chunk->class_id, chunk->home, first);
+}
+EXPORT_SYMBOL_IF_KUNIT(hkm_chain_push);
+
 int __init hkm_shared_init(void)
 {
 	hkm_shared = kvcalloc(HKM_NR_CLASSES, sizeof(*hkm_shared), GFP_KERNEL);

@@ -14,6 +14,7 @@
 
 #define HKM_NR_SHARDS	64
 
+struct hkm_chunk;
 struct hkm_slot;
 
 /**
@@ -49,6 +50,10 @@ unsigned int hkm_freelist_pop(unsigned int class_id, unsigned int home,
 bool hkm_remote_push(unsigned int class_id, void *block);
 unsigned int hkm_remote_drain(unsigned int class_id, unsigned int home,
 			      void **blocks, unsigned int max);
+
+bool hkm_chain_add(struct hkm_chunk *chunk, void *block);
+void hkm_chain_clear(struct hkm_chunk *chunk);
+void hkm_chain_push(struct hkm_chunk *chunk);
 
 #if IS_ENABLED(CONFIG_KUNIT)
 struct hkm_shared *hkm_test_shared(unsigned int class_id, u64 *mask);

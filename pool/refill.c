@@ -24,7 +24,9 @@
 #include "debug.h"
 #include "freelist.h"
 #include "harden.h"
+#include "inventory.h"
 #include "refill.h"
+#include "trim.h"
 #include "../include/hkm_compat.h"
 #include "../learner/policy.h"
 
@@ -110,12 +112,11 @@ void *hkm_alloc_refill(unsigned int class_id, unsigned int home, gfp_t gfp,
 		       bool *zeroed)
 {
 	struct hkm_chunk *chunk[HKM_SPAN_MAX_CHUNKS];
-	unsigned int bundle, nr, i;
+	bool clear = want_init_on_alloc(gfp) && !(hkm_debug & HKM_DEBUG_POISON);
+	unsigned int bundle, nr, nr_old, i;
 	void *block = NULL;
 	struct hkm_cpu *cpu;
 
-	/* Blocks of a chunk live longer than this request: see run_pop(). */
-	*zeroed = want_init_on_alloc(gfp) && !(hkm_debug & HKM_DEBUG_POISON);
 	gfp = (gfp & ~HKM_GFP_EFFORT) | __GFP_NORETRY | __GFP_NOMEMALLOC;
 
 	preempt_disable();
@@ -123,6 +124,15 @@ void *hkm_alloc_refill(unsigned int class_id, unsigned int home, gfp_t gfp,
 	preempt_enable();
 
 	for (nr = 0; nr < bundle; nr++) {
+		chunk[nr] = hkm_inventory_get(class_id);
+		if (!chunk[nr])
+			break;
+		WRITE_ONCE(chunk[nr]->home, home);
+	}
+	nr_old = nr;
+	if (hkm_trim_at_cap(class_id))
+		bundle = 1;
+	for (; nr < bundle; nr++) {
 		chunk[nr] = hkm_chunk_create(class_id, home, gfp);
 		if (!chunk[nr])
 			break;
@@ -132,48 +142,36 @@ void *hkm_alloc_refill(unsigned int class_id, unsigned int home, gfp_t gfp,
 	}
 	if (!nr)
 		return NULL;
+	hkm_trim_kick();
 
 	preempt_disable();
 	cpu = hkm_cpu_enter();
 	for (i = 0; i < nr; i++) {
-		hkm_count(class_id, HKM_refills);
-		chunk_install(hkm_cpu_own(cpu), chunk[i], *zeroed,
+		bool old = i < nr_old;
+
+		hkm_count(class_id, old ? HKM_reuses : HKM_refills);
+		/* Blocks of a chunk live longer than this request: see run_pop(). */
+		chunk_install(hkm_cpu_own(cpu), chunk[i], clear && !old,
 			      i ? NULL : &block);
 	}
 	hkm_count(class_id, HKM_slow_allocs);
 	hkm_count(class_id, HKM_refill_allocs);
 	hkm_cpu_leave(cpu);
 	preempt_enable();
+	*zeroed = clear && !nr_old;
 	return block;
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_alloc_refill);
 
 /*
- * Unload. Everybody who could call in is gone, so that a block is either in the
- * pool's hands or still a caller's.
+ * Unload, after the last trim: what is left has live blocks. Names them. The
+ * others are in the shared tier, and so are in a chain.
  */
-static void block_collect(void *block)
-{
-	struct hkm_chunk *chunk = hkm_chunk_lookup(block);
-	unsigned int index;
-
-	hkm_block_index(block - chunk->base, chunk->magic, &index);
-	if (chunk->slot[index].link == HKM_LINK_NONE) {
-		chunk->slot[index].link = HKM_LINK_END;
-		chunk->nr_free++;
-	}
-}
-
-/* Frees the chunk if it is whole; else names its live blocks. */
-static void chunk_retire(struct hkm_chunk *chunk, void *arg)
+static void chunk_abandon(struct hkm_chunk *chunk, void *arg)
 {
 	const struct hkm_class *cl = &hkm_classes[chunk->class_id];
 	unsigned int *live = arg, i;
 
-	if (chunk->nr_free == chunk->nr_blocks) {
-		hkm_chunk_release(chunk);
-		return;
-	}
 	for (i = 0; i < chunk->nr_blocks; i++) {
 		const struct hkm_slot *slot = &chunk->slot[i];
 		const struct hkm_track *track = hkm_debug_track(chunk, slot->block);
@@ -201,28 +199,18 @@ static void chunk_retire(struct hkm_chunk *chunk, void *arg)
  */
 void hkm_pool_drain(void)
 {
-	void *blocks[HKM_RING_SLOTS];
-	unsigned int live = 0, id, nr;
+	unsigned int live = 0, id;
 	int i;
 
 	for_each_possible_cpu(i) {
 		preempt_disable();
-		hkm_cpu_drain(per_cpu_ptr(hkm_cpus, i));
+		hkm_cpu_flush(per_cpu_ptr(hkm_cpus, i), BIT(HKM_NR_CLASSES) - 1);
 		preempt_enable();
 	}
-	for (id = 0; id < HKM_NR_CLASSES; id++) {
-		do {
-			preempt_disable();
-			nr = hkm_freelist_pop(id, 0, blocks, ARRAY_SIZE(blocks)) ?:
-			     hkm_remote_drain(id, 0, blocks, ARRAY_SIZE(blocks));
-			for (i = 0; i < nr; i++)
-				block_collect(blocks[i]);
-			preempt_enable();
-			cond_resched();
-		} while (nr);
-	}
+	for (id = 0; id < HKM_NR_CLASSES; id++)
+		hkm_trim_class(id, 0);
 
-	hkm_chunk_for_each(chunk_retire, &live);
+	hkm_chunk_for_each(chunk_abandon, &live);
 	if (live)
 		pr_err("%u blocks still in use; their memory stays allocated\n",
 		       live);

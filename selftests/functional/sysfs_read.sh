@@ -6,7 +6,7 @@
 CLASSES="2k 4k 8k 16k 32k 52k dyn1"
 VALUES="size_bytes chunks objects_live hits_ring hits_active misses slow_allocs
 	freelist_pops freelist_pushes cas_retries remote_frees remote_drains
-	refills fallbacks frees rejects unserved refill_allocs"
+	refills reuses cap_chunks inventory_chunks fallbacks frees rejects unserved refill_allocs"
 
 ktap_print_header
 ktap_set_plan 8
@@ -21,7 +21,7 @@ names() { find "$1" -mindepth 1 -maxdepth 1 -exec basename {} \; | sort | xargs;
 complete() {
 	local class
 
-	same "in $POOL" classes "$(names "$POOL")" || return 1
+	same "in $POOL" "classes trim" "$(names "$POOL")" || return 1
 	same "in classes" "$(words $CLASSES)" "$(names "$POOL/classes")" || return 1
 	for class in $CLASSES; do
 		same "in $class" "$(words $VALUES)" \
@@ -52,7 +52,8 @@ all_numbers() {
 }
 
 read_only() {
-	same "modes" 444 "$(find "$POOL" -type f -exec stat -c %a {} + | sort -u)"
+	same "modes" 444 "$(find "$POOL/classes" -type f -exec stat -c %a {} + | sort -u)" &&
+		same "mode of trim" 200 "$(stat -c %a "$POOL/trim")"
 }
 
 # Two runs over many records: every class sees some.
@@ -76,7 +77,7 @@ requests_add_up() {
 load hakmem
 ktap_test_result "every class has its files, and there are no others" complete
 ktap_test_result "one number and a newline each" all_numbers
-ktap_test_result "nothing can be written" read_only
+ktap_test_result "nothing but trim can be written" read_only
 ktap_test_result "no block is live without clients" same objects_live 0 "$(pool_sum objects_live)"
 requests=0
 ktap_test_result "a client runs" stream

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Inventory: whole free chunks that are kept, per class, so that a burst need
+ * not go to the page allocator. Trim puts them there, up to the class's CAP;
+ * refill takes them, in any context but NMI; the shrinker gives them back.
+ *
+ * A chunk in the inventory has all its blocks free, in nobody's chain, and
+ * belongs to the list. Off the hot path by two tiers, so that a lock will do.
+ */
+#include <linux/spinlock.h>
+
+#include "chunk.h"
+#include "inventory.h"
+#include "../include/hkm_compat.h"
+
+struct inventory {
+	raw_spinlock_t lock;
+	struct hkm_chunk *first;	/* linked by chunk->next; under lock */
+	long nr_chunks;			/* of 64 KiB; written under lock */
+};
+
+static struct inventory inventories[HKM_NR_CLASSES] = {
+	[0 ... HKM_NR_CLASSES - 1] = {
+		.lock = __RAW_SPIN_LOCK_UNLOCKED(inventories.lock),
+	},
+};
+
+/**
+ * hkm_inventory_get() - take a chunk
+ * @class_id: its class
+ *
+ * Context: Any but NMI.
+ * Return: a chunk whose blocks are all the caller's, or NULL.
+ */
+struct hkm_chunk *hkm_inventory_get(unsigned int class_id)
+{
+	struct inventory *inv = &inventories[class_id];
+	struct hkm_chunk *chunk;
+	unsigned long flags;
+
+	if (!READ_ONCE(inv->nr_chunks))
+		return NULL;
+	raw_spin_lock_irqsave(&inv->lock, flags);
+	chunk = inv->first;
+	if (chunk) {
+		inv->first = chunk->next;
+		WRITE_ONCE(inv->nr_chunks,
+			   inv->nr_chunks - (1L << chunk->span_order));
+	}
+	raw_spin_unlock_irqrestore(&inv->lock, flags);
+	return chunk;
+}
+EXPORT_SYMBOL_IF_KUNIT(hkm_inventory_get);
+
+/**
+ * hkm_inventory_put() - keep a chunk
+ * @chunk: the chunk, all its blocks the caller's and in no chain
+ * @keep: most 64 KiB chunks that its class may keep
+ *
+ * Context: Any but NMI.
+ * Return: false if there is no room; then it is still the caller's.
+ */
+bool hkm_inventory_put(struct hkm_chunk *chunk, long keep)
+{
+	struct inventory *inv = &inventories[chunk->class_id];
+	long nr = 1L << chunk->span_order;
+	unsigned long flags;
+	bool room;
+
+	raw_spin_lock_irqsave(&inv->lock, flags);
+	room = inv->nr_chunks + nr <= keep;
+	if (room) {
+		chunk->next = inv->first;
+		inv->first = chunk;
+		WRITE_ONCE(inv->nr_chunks, inv->nr_chunks + nr);
+	}
+	raw_spin_unlock_irqrestore(&inv->lock, flags);
+	return room;
+}
+EXPORT_SYMBOL_IF_KUNIT(hkm_inventory_put);
+
+/**
+ * hkm_inventory_shrink() - give chunks back to the page allocator
+ * @class_id: their class
+ * @keep: 64 KiB chunks that may stay
+ * @most: 64 KiB chunks to give back at most, but for the rest of a span
+ *
+ * Context: Any but NMI.
+ * Return: 64 KiB chunks given back.
+ */
+long hkm_inventory_shrink(unsigned int class_id, long keep, long most)
+{
+	struct hkm_chunk *chunk;
+	long nr = 0;
+
+	while (nr < most && hkm_inventory_count(class_id) > keep) {
+		chunk = hkm_inventory_get(class_id);
+		if (!chunk)
+			break;
+		nr += 1L << chunk->span_order;
+		hkm_chunk_release(chunk);
+	}
+	return nr;
+}
+EXPORT_SYMBOL_IF_KUNIT(hkm_inventory_shrink);
+
+/**
+ * hkm_inventory_count() - tell what a class keeps
+ * @class_id: the class
+ *
+ * Return: 64 KiB chunks.
+ */
+long hkm_inventory_count(unsigned int class_id)
+{
+	return READ_ONCE(inventories[class_id].nr_chunks);
+}
+EXPORT_SYMBOL_IF_KUNIT(hkm_inventory_count);

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Inventory: whole free chunks that are kept, between the shared tier and the
+ * page allocator.
+ */
+#ifndef _HKM_INVENTORY_H
+#define _HKM_INVENTORY_H
+
+#include <linux/types.h>
+
+struct hkm_chunk;
+
+struct hkm_chunk *hkm_inventory_get(unsigned int class_id);
+bool hkm_inventory_put(struct hkm_chunk *chunk, long keep);
+long hkm_inventory_shrink(unsigned int class_id, long keep, long most);
+long hkm_inventory_count(unsigned int class_id);
+
+#endif /* _HKM_INVENTORY_H */
