@@ -12,6 +12,7 @@
 #include "../pool/freelist.h"
 #include "../pool/refill.h"
 #include "../pool/tools.h"
+#include "../pool/trim.h"
 
 /* What end() puts back. */
 static struct hkm_policy *policy_saved;
@@ -80,6 +81,7 @@ int hkm_kunit_begin(struct kunit *test)
 		kunit_err(test, "somebody else's blocks are in the pool");
 		return -EBUSY;
 	}
+	hkm_test_tick_own(true);
 	hkm_kunit_empty();
 	return set_cpus_allowed_ptr(current, cpumask_of(raw_smp_processor_id()));
 }
@@ -104,6 +106,7 @@ void hkm_kunit_end(struct kunit *test)
 	}
 	if (!pool_dirty)
 		policy_restore();
+	hkm_test_tick_own(false);
 	rcu_barrier();
 }
 

@@ -359,6 +359,7 @@ unsigned long hkm_cpu_parks(const struct hkm_cpu *cpu)
 	}
 	return classes;
 }
+EXPORT_SYMBOL_IF_KUNIT(hkm_cpu_parks);
 
 void hkm_cpu_exit(void)
 {

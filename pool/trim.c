@@ -32,6 +32,7 @@
 #include <linux/preempt.h>
 #include <linux/sched.h>
 #include <linux/smp.h>
+#include <linux/string.h>
 #include <linux/workqueue.h>
 
 #include "chunk.h"
@@ -293,6 +294,36 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_trim_tick);
 static void tick_work_fn(struct work_struct *work);
 static DECLARE_DELAYED_WORK(tick_work, tick_work_fn);
 
+#if IS_ENABLED(CONFIG_KUNIT)
+static bool test_ticks;
+
+/* Test hook: the tick is the test's, and begins afresh; or is not any more. */
+void hkm_test_tick_own(bool own)
+{
+	int i;
+
+	WRITE_ONCE(test_ticks, own);
+	cancel_delayed_work_sync(&tick_work);
+	memset(trim_classes, 0, sizeof(trim_classes));
+	for_each_possible_cpu(i) {
+		struct hkm_cpu *cpu = per_cpu_ptr(hkm_cpus, i);
+
+		memset(cpu->idle, 0, sizeof(cpu->idle));
+	}
+}
+EXPORT_SYMBOL_IF_KUNIT(hkm_test_tick_own);
+
+static bool tick_off(void)
+{
+	return READ_ONCE(test_ticks);
+}
+#else
+static bool tick_off(void)
+{
+	return false;
+}
+#endif
+
 /**
  * hkm_trim_kick() - the pool holds memory: have it looked after
  *
@@ -300,7 +331,7 @@ static DECLARE_DELAYED_WORK(tick_work, tick_work_fn);
  */
 void hkm_trim_kick(void)
 {
-	if (!delayed_work_pending(&tick_work))
+	if (!tick_off() && !delayed_work_pending(&tick_work))
 		queue_delayed_work(system_power_efficient_wq, &tick_work,
 				   msecs_to_jiffies(TICK_MS));
 }
@@ -326,6 +357,7 @@ bool hkm_trim_at_cap(unsigned int class_id)
 {
 	return READ_ONCE(trim_classes[class_id].at_cap);
 }
+EXPORT_SYMBOL_IF_KUNIT(hkm_trim_at_cap);
 
 /* Under trim_lock. */
 static long trim_all(void)

@@ -17,4 +17,8 @@ bool hkm_trim_at_cap(unsigned int class_id);
 long hkm_trim_class(unsigned int class_id, long keep);
 void hkm_trim_tick(void);
 
+#if IS_ENABLED(CONFIG_KUNIT)
+void hkm_test_tick_own(bool own);
+#endif
+
 #endif /* _HKM_TRIM_H */

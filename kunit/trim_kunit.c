@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Trim: whole free chunks go back, all others stay in use, whatever goes on
+ * meanwhile.
+ */
+#include <linux/atomic.h>
+#include <linux/cpumask.h>
+#include <linux/sizes.h>
+
+#include "common.h"
+#include "../pool/harden.h"
+#include "../pool/inventory.h"
+#include "../pool/trim.h"
+
+#define STORM_THREADS	4
+#define STORM_ROUNDS	3000
+#define STORM_HOLDS	40
+
+/* Puts all blocks of a new chunk on a freelist, but @held of them. */
+static struct hkm_chunk *chunk_stocked(struct kunit *test, unsigned int class_id,
+				       unsigned int home, unsigned int held)
+{
+	struct hkm_chunk *chunk = hkm_kunit_chunk(test, class_id, home);
+	void *blocks[HKM_MAX_BLOCKS];
+
+	hkm_kunit_chunk_blocks(chunk, blocks);
+	hkm_kunit_push(class_id, blocks + held, chunk->nr_blocks - held);
+	return chunk;
+}
+
+static void whole_chunks_are_released(struct kunit *test)
+{
+	unsigned int id, i;
+
+	for (id = 0; id < HKM_NR_CLASSES; id++) {
+		long chunks = 5L << hkm_classes[id].span_order;
+
+		for (i = 0; i < 5; i++)
+			chunk_stocked(test, id, 7 * i, 0);
+		KUNIT_EXPECT_EQ(test, hkm_chunk_count(id), chunks);
+		KUNIT_EXPECT_EQ(test, hkm_trim_class(id, 0), chunks);
+		KUNIT_EXPECT_EQ(test, hkm_chunk_count(id), 0);
+	}
+}
+
+static void scattered_blocks_of_a_chunk_are_found(struct kunit *test)
+{
+	struct hkm_chunk *chunk[3];
+	void *blocks[3][HKM_MAX_BLOCKS];
+	unsigned int i, c;
+
+	for (c = 0; c < 3; c++) {
+		chunk[c] = hkm_kunit_chunk(test, HKM_CLASS_4K, c);
+		hkm_kunit_chunk_blocks(chunk[c], blocks[c]);
+	}
+	/* Batches of three chunks each, and single blocks of remote stacks. */
+	for (i = 0; i < chunk[0]->nr_blocks; i++) {
+		void *batch[3] = { blocks[i % 3][i], blocks[(i + 1) % 3][i],
+				   blocks[(i + 2) % 3][i] };
+
+		if (i % 4) {
+			hkm_kunit_push(HKM_CLASS_4K, batch, 3);
+			continue;
+		}
+		for (c = 0; c < 3; c++)
+			hkm_kunit_remote_push(HKM_CLASS_4K, batch[c]);
+	}
+	KUNIT_EXPECT_EQ(test, hkm_trim_class(HKM_CLASS_4K, 0), 3);
+	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_4K), 0);
+	/* Frees that no request made up for. */
+	hkm_kunit_count_allocs(HKM_CLASS_4K,
+			       3 * DIV_ROUND_UP(chunk[0]->nr_blocks, 4));
+}
+
+static void chunk_with_a_live_block_stays(struct kunit *test)
+{
+	struct hkm_chunk *chunk = chunk_stocked(test, HKM_CLASS_8K, 5, 1);
+	void *blocks[2 * HKM_MAX_BLOCKS];
+	unsigned int nr;
+
+	chunk_stocked(test, HKM_CLASS_8K, 5, 0);
+	memset(chunk->base, HKM_KUNIT_DIRT, SZ_8K);
+	KUNIT_EXPECT_EQ(test, hkm_trim_class(HKM_CLASS_8K, 0), 1);
+	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_8K), 1);
+	KUNIT_EXPECT_TRUE(test, hkm_kunit_filled(chunk->base, HKM_KUNIT_DIRT, SZ_8K));
+	/* The others are to be had, each once, as one batch at their home. */
+	nr = hkm_kunit_pop(HKM_CLASS_8K, 5, blocks, ARRAY_SIZE(blocks));
+	KUNIT_EXPECT_EQ(test, nr, chunk->nr_blocks - 1U);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_pop(HKM_CLASS_8K, 5, blocks + nr, 1), 0U);
+	blocks[nr++] = chunk->base;
+	hkm_kunit_push(HKM_CLASS_8K, blocks, nr);
+	KUNIT_EXPECT_EQ(test, hkm_trim_class(HKM_CLASS_8K, 0), 1);
+}
+
+static void kept_chunks_serve_refills(struct kunit *test)
+{
+	unsigned int bundle = hkm_kunit_policy(test)->bundle[HKM_CLASS_8K];
+	u64 refills = hkm_kunit_counter(HKM_CLASS_8K, HKM_refills);
+	u64 reuses = hkm_kunit_counter(HKM_CLASS_8K, HKM_reuses);
+	unsigned int i;
+	void *p;
+
+	for (i = 0; i < 6; i++)
+		memset(chunk_stocked(test, HKM_CLASS_8K, i, 0)->base + 16,
+		       HKM_KUNIT_DIRT, SZ_8K - 16);
+	KUNIT_EXPECT_EQ(test, hkm_trim_class(HKM_CLASS_8K, 4), 2);
+	KUNIT_EXPECT_EQ(test, hkm_inventory_count(HKM_CLASS_8K), 4);
+	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_8K), 4);
+
+	/* As clear as they should be, though they are not new. */
+	p = hkm_kunit_alloc(SZ_8K, GFP_KERNEL | __GFP_ZERO);
+	KUNIT_EXPECT_TRUE(test, hkm_kunit_filled(p, 0, SZ_8K));
+	KUNIT_EXPECT_EQ(test, hkm_inventory_count(HKM_CLASS_8K), 4 - bundle);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(HKM_CLASS_8K, HKM_refills), refills);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(HKM_CLASS_8K, HKM_reuses),
+			reuses + bundle);
+	hkm_kfree(p);
+	hkm_trim_all();
+	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_8K), 0);
+}
+
+static void inventory_gives_back_no_more_than_asked(struct kunit *test)
+{
+	unsigned int i;
+
+	for (i = 0; i < 4; i++)
+		chunk_stocked(test, HKM_CLASS_16K, i, 0);
+	KUNIT_EXPECT_EQ(test, hkm_trim_class(HKM_CLASS_16K, 8), 0);
+	KUNIT_EXPECT_EQ(test, hkm_inventory_shrink(HKM_CLASS_16K, 0, 1), 1);
+	KUNIT_EXPECT_EQ(test, hkm_inventory_shrink(HKM_CLASS_16K, 2, 9), 1);
+	KUNIT_EXPECT_EQ(test, hkm_inventory_count(HKM_CLASS_16K), 2);
+	KUNIT_EXPECT_EQ(test, hkm_trim_class(HKM_CLASS_16K, 1), 1);
+	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_16K), 1);
+}
+
+static void park_everywhere(unsigned int id, void *arg)
+{
+	void *p = hkm_kunit_alloc(SZ_8K, GFP_KERNEL);
+
+	hkm_kfree(p);
+}
+
+static void every_cpu_is_flushed(struct kunit *test)
+{
+	unsigned int parked = 0;
+	int cpu;
+
+	hkm_kunit_threads(test, num_online_cpus(), park_everywhere, NULL);
+	for_each_online_cpu(cpu)
+		parked += !!hkm_cpu_parks(per_cpu_ptr(hkm_cpus, cpu));
+	KUNIT_EXPECT_EQ(test, parked, num_online_cpus());
+	KUNIT_EXPECT_GT(test, hkm_trim_all(), 0);
+	for_each_online_cpu(cpu)
+		KUNIT_EXPECT_EQ(test, hkm_cpu_parks(per_cpu_ptr(hkm_cpus, cpu)), 0);
+	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_8K), 0);
+}
+
+static void tick_trims_to_cap(struct kunit *test)
+{
+	unsigned int i;
+
+	hkm_kunit_policy(test)->cap_chunks[HKM_CLASS_4K] = 3;
+	for (i = 0; i < 10; i++)
+		chunk_stocked(test, HKM_CLASS_4K, i, 0);
+	hkm_trim_tick();
+	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_4K), 3);
+	KUNIT_EXPECT_EQ(test, hkm_inventory_count(HKM_CLASS_4K), 3);
+	KUNIT_EXPECT_TRUE(test, hkm_trim_at_cap(HKM_CLASS_4K));
+}
+
+static void refill_at_cap_takes_one(struct kunit *test)
+{
+	struct hkm_policy *policy = hkm_kunit_policy(test);
+	void *p;
+
+	KUNIT_ASSERT_GT(test, policy->bundle[HKM_CLASS_4K], 1);
+	policy->cap_chunks[HKM_CLASS_4K] = 0;
+	chunk_stocked(test, HKM_CLASS_4K, 0, 0);
+	hkm_trim_tick();
+	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_4K), 0);
+	p = hkm_kunit_alloc(SZ_4K, GFP_KERNEL);
+	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_4K), 1);
+	hkm_kfree(p);
+}
+
+static void idle_stock_goes_back(struct kunit *test)
+{
+	void *p = hkm_kunit_alloc(SZ_16K, GFP_KERNEL);
+
+	hkm_kfree(p);
+	hkm_kunit_policy(test)->idle_ms = 2000;
+	/* The first tick sees it used. */
+	hkm_trim_tick();
+	hkm_trim_tick();
+	KUNIT_EXPECT_GT(test, hkm_chunk_count(HKM_CLASS_16K), 0);
+	KUNIT_EXPECT_NE(test, hkm_cpu_parks(hkm_kunit_cpu()), 0);
+	hkm_trim_tick();
+	KUNIT_EXPECT_EQ(test, hkm_cpu_parks(hkm_kunit_cpu()), 0);
+	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_16K), 0);
+}
+
+static void used_stock_stays(struct kunit *test)
+{
+	unsigned int i;
+
+	hkm_kunit_policy(test)->idle_ms = 2000;
+	for (i = 0; i < 6; i++) {
+		hkm_kfree(hkm_kunit_alloc(SZ_16K, GFP_KERNEL));
+		hkm_trim_tick();
+	}
+	KUNIT_EXPECT_GT(test, hkm_chunk_count(HKM_CLASS_16K), 0);
+	KUNIT_EXPECT_NE(test, hkm_cpu_parks(hkm_kunit_cpu()), 0);
+}
+
+static void fruitless_passes_become_rare(struct kunit *test)
+{
+	struct hkm_chunk *chunk[8];
+	u64 pops;
+	unsigned int i;
+
+	hkm_kunit_policy(test)->cap_chunks[HKM_CLASS_4K] = 1;
+	for (i = 0; i < 8; i++)
+		chunk[i] = chunk_stocked(test, HKM_CLASS_4K, i, 1);
+	hkm_kunit_count_allocs(HKM_CLASS_4K, 8);
+	hkm_trim_tick();
+	pops = hkm_kunit_counter(HKM_CLASS_4K, HKM_freelist_pops);
+	/* After one without success, the next is left out. */
+	hkm_trim_tick();
+	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(HKM_CLASS_4K, HKM_freelist_pops), pops);
+	hkm_trim_tick();
+	KUNIT_EXPECT_GT(test, hkm_kunit_counter(HKM_CLASS_4K, HKM_freelist_pops), pops);
+	for (i = 0; i < 8; i++) {
+		hkm_block_unmark(chunk[i]->base);
+		hkm_kfree(chunk[i]->base);
+	}
+	KUNIT_EXPECT_EQ(test, hkm_trim_all(), 8);
+}
+
+struct storm {
+	atomic_t nr_done;
+	atomic_t damaged;
+	atomic_long_t released;
+};
+
+static void storm_thread(unsigned int id, void *arg)
+{
+	static const u32 sizes[] = { SZ_2K, SZ_8K, 10000, SZ_32K };
+	struct storm *storm = arg;
+	u32 *held[STORM_HOLDS] = {}, sent[STORM_HOLDS];
+	unsigned int round, i;
+
+	if (!id) {
+		while (atomic_read(&storm->nr_done) < STORM_THREADS - 1)
+			atomic_long_add(hkm_trim_all(), &storm->released);
+		return;
+	}
+	for (round = 0; round < STORM_ROUNDS; round++) {
+		/* Now and then all are free, and so are whole chunks. */
+		unsigned int holds = round / 200 % 2 ? STORM_HOLDS : 1;
+
+		i = round % STORM_HOLDS;
+		if (held[i]) {
+			if (*held[i] != sent[i])
+				atomic_inc(&storm->damaged);
+			hkm_kfree(held[i]);
+			held[i] = NULL;
+		}
+		if (i >= holds)
+			continue;
+		held[i] = hkm_kunit_alloc(sizes[round % ARRAY_SIZE(sizes)], GFP_KERNEL);
+		sent[i] = (id << 24) + round;
+		*held[i] = sent[i];
+	}
+	for (i = 0; i < STORM_HOLDS; i++)
+		hkm_kfree(held[i]);
+	atomic_inc(&storm->nr_done);
+}
+
+static void trim_under_traffic_loses_nothing(struct kunit *test)
+{
+	struct storm storm = {};
+	unsigned int id;
+
+	hkm_kunit_threads(test, STORM_THREADS, storm_thread, &storm);
+	KUNIT_EXPECT_EQ(test, atomic_read(&storm.damaged), 0);
+	KUNIT_EXPECT_GT(test, atomic_long_read(&storm.released), 0);
+	hkm_trim_all();
+	for (id = 0; id < HKM_NR_CLASSES; id++) {
+		KUNIT_EXPECT_EQ(test, hkm_kunit_live(id), 0);
+		KUNIT_EXPECT_EQ(test, hkm_chunk_count(id), 0);
+	}
+}
+
+static struct kunit_case trim_cases[] = {
+	KUNIT_CASE(whole_chunks_are_released),
+	KUNIT_CASE(scattered_blocks_of_a_chunk_are_found),
+	KUNIT_CASE(chunk_with_a_live_block_stays),
+	KUNIT_CASE(kept_chunks_serve_refills),
+	KUNIT_CASE(inventory_gives_back_no_more_than_asked),
+	KUNIT_CASE(every_cpu_is_flushed),
+	KUNIT_CASE(tick_trims_to_cap),
+	KUNIT_CASE(refill_at_cap_takes_one),
+	KUNIT_CASE(idle_stock_goes_back),
+	KUNIT_CASE(used_stock_stays),
+	KUNIT_CASE(fruitless_passes_become_rare),
+	KUNIT_CASE(trim_under_traffic_loses_nothing),
+	{}
+};
+
+static struct kunit_suite trim_suite = {
+	.name = "hakmem_trim",
+	.init = hkm_kunit_begin,
+	.exit = hkm_kunit_end,
+	.test_cases = trim_cases,
+};
+
+kunit_test_suites(&trim_suite);
