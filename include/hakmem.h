@@ -21,9 +21,6 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/types.h>
-#if __has_include(<linux/cleanup.h>)
-#include <linux/cleanup.h>
-#endif
 
 struct device;
 
@@ -44,7 +41,8 @@ unsigned int __must_check hkm_kmalloc_bulk(size_t size, gfp_t flags, size_t nr,
 void hkm_kvfree(const void *p);
 void hkm_kvfree_sensitive(const void *p, size_t size);
 void *hkm_kvmalloc_node(size_t size, gfp_t flags, int node) __alloc_size(1) __malloc;
-void *hkm_kvrealloc(const void *p, size_t old_size, size_t new_size, gfp_t flags) __must_check __realloc_size(3);
+void *hkm_kvrealloc(const void *p, size_t old_size, size_t new_size,
+		    gfp_t flags) __must_check __realloc_size(3);
 
 void *devm_hkm_kmalloc(struct device *dev, size_t size, gfp_t flags) __alloc_size(2) __malloc;
 void devm_hkm_kfree(struct device *dev, const void *p);
@@ -274,9 +272,10 @@ do {									\
  */
 #define hkm_kfree_rcu_mightsleep(ptr) __hkm_kfree_rcu_mightsleep(ptr)
 
+/* From 6.5 on, where slab.h brings cleanup.h. */
 #ifdef DEFINE_FREE
-DEFINE_FREE(hkm_kfree, void *, if (!IS_ERR_OR_NULL(_T)) hkm_kfree(_T))
-DEFINE_FREE(hkm_kvfree, void *, if (!IS_ERR_OR_NULL(_T)) hkm_kvfree(_T))
+DEFINE_FREE(hkm_kfree, void *, hkm_kfree(IS_ERR(_T) ? NULL : _T))
+DEFINE_FREE(hkm_kvfree, void *, hkm_kvfree(IS_ERR(_T) ? NULL : _T))
 #endif
 
 #endif /* _HAKMEM_H */

@@ -11,7 +11,6 @@
 #define STORM_THREADS	4
 #define STORM_ROUNDS	2000
 #define STORM_HOLDS	8
-#define SWITCHES	100
 
 /* CPUs whose requests go to @stand_in, or with NULL to their own front ends. */
 static unsigned int cpus_at(struct hkm_cpu *stand_in)
@@ -102,12 +101,11 @@ static void storm_thread(unsigned int id, void *arg)
 	unsigned int round, i;
 
 	if (!id) {
-		for (i = 0; i < SWITCHES ||
-			    atomic_read(&storm->nr_done) < STORM_THREADS - 1; i++) {
+		do {
 			hkm_watch_get();
 			cond_resched();
 			hkm_watch_put();
-		}
+		} while (atomic_read(&storm->nr_done) < STORM_THREADS - 1);
 		return;
 	}
 	for (round = 0; round < STORM_ROUNDS; round++) {
