@@ -91,6 +91,7 @@ static int __init hakmem_init(void)
 	err = hkm_sysfs_init();
 	if (err)
 		goto map_watch;
+	hkm_watch_init();
 	if (hkm_debug)
 		hkm_watch_get();
 	return 0;
