@@ -3,7 +3,7 @@
  * Sends a module's kmalloc() family to hakmem, its sources left as they are.
  *
  * One line in the module's Kbuild does it:
- *	ccflags-y += -include <path>/include/hakmem_override.h
+ *	ccflags-y += -include <path>/hakmem_override.h
  * and KBUILD_EXTRA_SYMBOLS=<path>/Module.symvers on make's command line, as for
  * any client. The functions are exported to modules under the GPL only.
  *
@@ -18,17 +18,19 @@
  * the module asks for in 1.5 to 52 KiB:
  * - to hand it to code that frees it itself, by the kernel's own kfree():
  *   build_skb(), kobject names, seq_file's private data, kfree_link(), objects
- *   that a subsystem's core frees (RDMA's). On 6.1 and 6.12 hakmem names such
- *   memory when it is unloaded, newer kernels warn at once; it is then lost.
- *   A helper module's kfree() counts too, unless it is built with this header.
+ *   that a subsystem's core frees (RDMA's), a helper module built without this
+ *   header. Up to 6.12 hakmem names such memory when it is unloaded, newer
+ *   kernels warn at once; either way it is lost.
  * - to take it for slab memory: kmem_cache_free(), kmem_cache_charge(),
- *   kmem_dump_obj(), kfree_nolock(), __free(kvfree_atomic).
+ *   kmem_dump_obj(), kfree_nolock(), krealloc_noprof(), __free(kvfree_atomic).
+ * - to rely on more than hkm_kmalloc()'s alignment, 512 bytes but for powers of
+ *   two: above 8 KiB kmalloc()'s memory starts a page, the pool's need not.
  * - to have its pages outlive it by get_page().
  *
  * Left to the kernel, being safe but not served: devm_kmalloc() and its kin,
- * *_noprof(), *_align() and *_nolock() forms, kmem_buckets, kvmemdup(), and what
- * is inline in the headers included here. Inline functions of headers that the
- * module includes itself are served; mind what frees their memory.
+ * allocation by kmalloc_nolock(), kmem_buckets, kvmemdup() or *_noprof(), and
+ * what is inline in the headers included here. Inline functions of headers that
+ * the module includes itself are served; mind what frees their memory.
  *
  * With memory allocation profiling, pool memory is accounted to hakmem.
  *
@@ -47,11 +49,8 @@
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
 #include <linux/string.h>
-#if __has_include(<linux/args.h>)
+#ifndef COUNT_ARGS
 #include <linux/args.h>
-#endif
-#if __has_include(<linux/cleanup.h>)
-#include <linux/cleanup.h>
 #endif
 #include "hakmem.h"
 
@@ -123,6 +122,7 @@ DEFINE_FREE(hkm_kfree_sensitive, void *, if (_T) hkm_kfree_sensitive(_T))
 #undef krealloc
 #undef krealloc_array
 #undef krealloc_node
+#undef krealloc_node_align
 #undef kmemdup
 #undef kmemdup_array
 #define kmalloc hkm_kmalloc
@@ -138,6 +138,7 @@ DEFINE_FREE(hkm_kfree_sensitive, void *, if (_T) hkm_kfree_sensitive(_T))
 #define krealloc hkm_krealloc
 #define krealloc_array hkm_krealloc_array
 #define krealloc_node(p, size, flags, node) hkm_krealloc(p, size, flags)
+#define krealloc_node_align(p, size, align, flags, node) hkm_krealloc(p, size, flags)
 #define kmemdup hkm_kmemdup
 #define kmemdup_array(src, n, size, flags) hkm_kmemdup(src, size_mul(n, size), flags)
 
@@ -150,6 +151,8 @@ DEFINE_FREE(hkm_kfree_sensitive, void *, if (_T) hkm_kfree_sensitive(_T))
 #undef kvcalloc
 #undef kvcalloc_node
 #undef kvrealloc
+#undef kvrealloc_node
+#undef kvrealloc_node_align
 #define kvmalloc hkm_kvmalloc
 #define kvmalloc_node hkm_kvmalloc_node
 #define kvmalloc_array hkm_kvmalloc_array
@@ -159,6 +162,9 @@ DEFINE_FREE(hkm_kfree_sensitive, void *, if (_T) hkm_kfree_sensitive(_T))
 #define kvcalloc hkm_kvcalloc
 #define kvcalloc_node(n, size, flags, node) \
 	hkm_override_kvmalloc_array(n, size, (flags) | __GFP_ZERO, node)
+#define kvrealloc_node(p, size, flags, node) hkm_override_kvrealloc(p, size, flags)
+#define kvrealloc_node_align(p, size, align, flags, node) \
+	hkm_override_kvrealloc(p, size, flags)
 #define kvrealloc(...) __hkm_override_by_count(__hkm_override_kvrealloc_, __VA_ARGS__)
 
 #undef kfree

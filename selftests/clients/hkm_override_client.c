@@ -18,6 +18,7 @@
 #define SMALL	100		/* kmalloc()'s */
 #define LARGE	SZ_8M		/* vmalloc()'s, even with kvmalloc() */
 #define NR	5
+#define EACH	(BYTES / NR)
 #define FILLING	0x5a
 
 static uint failures;
@@ -108,27 +109,22 @@ static struct item *item_get(void)
 
 ALLOC(kmalloc, false, kmalloc(BYTES, GFP_KERNEL))
 ALLOC(kmalloc_node, false, kmalloc_node(BYTES, GFP_KERNEL, NUMA_NO_NODE))
-ALLOC(kmalloc_array, false, kmalloc_array(NR, BYTES / NR, GFP_KERNEL))
-ALLOC(kmalloc_array_node, false,
-      kmalloc_array_node(NR, BYTES / NR, GFP_KERNEL, NUMA_NO_NODE))
+ALLOC(kmalloc_array, false, kmalloc_array(NR, EACH, GFP_KERNEL))
+ALLOC(kmalloc_array_node, false, kmalloc_array_node(NR, EACH, GFP_KERNEL, NUMA_NO_NODE))
 ALLOC(kmalloc_track_caller, false, kmalloc_track_caller(BYTES, GFP_KERNEL))
-ALLOC(kmalloc_node_track_caller, false,
-      kmalloc_node_track_caller(BYTES, GFP_KERNEL, NUMA_NO_NODE))
+ALLOC(kmalloc_node_track_caller, false, kmalloc_node_track_caller(BYTES, GFP_KERNEL, NUMA_NO_NODE))
 ALLOC(kzalloc, true, kzalloc(BYTES, GFP_KERNEL))
 ALLOC(kzalloc_node, true, kzalloc_node(BYTES, GFP_KERNEL, NUMA_NO_NODE))
-ALLOC(kcalloc, true, kcalloc(NR, BYTES / NR, GFP_KERNEL))
-ALLOC(kcalloc_node, true,
-      kcalloc_node(NR, BYTES / NR, GFP_KERNEL, NUMA_NO_NODE))
+ALLOC(kcalloc, true, kcalloc(NR, EACH, GFP_KERNEL))
+ALLOC(kcalloc_node, true, kcalloc_node(NR, EACH, GFP_KERNEL, NUMA_NO_NODE))
 ALLOC(kvmalloc, false, kvmalloc(BYTES, GFP_KERNEL))
 ALLOC(kvmalloc_node, false, kvmalloc_node(BYTES, GFP_KERNEL, NUMA_NO_NODE))
-ALLOC(kvmalloc_array, false, kvmalloc_array(NR, BYTES / NR, GFP_KERNEL))
-ALLOC(kvmalloc_array_node, false,
-      kvmalloc_array_node(NR, BYTES / NR, GFP_KERNEL, NUMA_NO_NODE))
+ALLOC(kvmalloc_array, false, kvmalloc_array(NR, EACH, GFP_KERNEL))
+ALLOC(kvmalloc_array_node, false, kvmalloc_array_node(NR, EACH, GFP_KERNEL, NUMA_NO_NODE))
 ALLOC(kvzalloc, true, kvzalloc(BYTES, GFP_KERNEL))
 ALLOC(kvzalloc_node, true, kvzalloc_node(BYTES, GFP_KERNEL, NUMA_NO_NODE))
-ALLOC(kvcalloc, true, kvcalloc(NR, BYTES / NR, GFP_KERNEL))
-ALLOC(kvcalloc_node, true,
-      kvcalloc_node(NR, BYTES / NR, GFP_KERNEL, NUMA_NO_NODE))
+ALLOC(kvcalloc, true, kvcalloc(NR, EACH, GFP_KERNEL))
+ALLOC(kvcalloc_node, true, kvcalloc_node(NR, EACH, GFP_KERNEL, NUMA_NO_NODE))
 #ifdef kmalloc_obj
 ALLOC(kmalloc_obj, false, kmalloc_obj(struct item))
 ALLOC(kzalloc_obj, true, kzalloc_obj(struct item))
@@ -137,10 +133,10 @@ ALLOC(kvmalloc_obj, false, kvmalloc_obj(struct item))
 #endif
 
 COPY(kmemdup, kmemdup(source, BYTES, GFP_KERNEL))
-COPY(kmemdup_array, kmemdup_array(source, NR, BYTES / NR, GFP_KERNEL))
+COPY(kmemdup_array, kmemdup_array(source, NR, EACH, GFP_KERNEL))
 
 GROW(krealloc, krealloc(p, BYTES, GFP_KERNEL))
-GROW(krealloc_array, krealloc_array(p, NR, BYTES / NR, GFP_KERNEL))
+GROW(krealloc_array, krealloc_array(p, NR, EACH, GFP_KERNEL))
 GROW(krealloc_node, krealloc_node(p, BYTES, GFP_KERNEL, NUMA_NO_NODE))
 GROW(kvrealloc, kvrealloc(p, BYTES, GFP_KERNEL))
 GROW(kvrealloc_with_old_size, kvrealloc(p, old_bytes, BYTES, GFP_KERNEL))
@@ -167,7 +163,7 @@ static void try_kfree_bulk(void)
 
 static void try_kfree_as_callback(void)
 {
-	void (*volatile release)(const void *p) = kfree;
+	void (*release)(const void *p) = kfree;
 
 	release(item_get());
 	release = kvfree;

@@ -4,6 +4,9 @@
 # the kernel's allocation functions to hakmem.
 . /files/ktap.sh
 
+all_called() { same failures 0 "$(param hkm_override_client failures)" && [ "$KTAP_NR" -gt 40 ]; }
+silent() { ! dmesg | grep hakmem:; }
+
 ktap_print_header
 load hakmem || exit 1
 dmesg -c >/dev/null
@@ -17,11 +20,10 @@ while read -r line; do
 	*) ktap_print_msg "$line" ;;
 	esac
 done </tmp/results
-ktap_test_result "all functions were called" eval \
-	'same failures 0 "$(param hkm_override_client failures)" && [ $KTAP_NR -gt 40 ]'
+ktap_test_result "all functions were called" all_called
 unload hkm_override_client
 ktap_test_result "all blocks were freed" same objects_live 0 "$(pool_sum objects_live)"
 ktap_test_result "no free was refused" same rejects 0 "$(pool_sum rejects)"
 ktap_test_result "hakmem unloads" unload hakmem
-ktap_test_result "hakmem has nothing to report" eval '! dmesg | grep hakmem:'
+ktap_test_result "hakmem has nothing to report" silent
 ktap_finished
