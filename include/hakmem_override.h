@@ -102,7 +102,7 @@ do {									\
 	CONCATENATE(name, COUNT_ARGS(__VA_ARGS__))(__VA_ARGS__)
 
 #ifdef DEFINE_FREE
-DEFINE_FREE(hkm_kfree_sensitive, void *, if (_T) hkm_kfree_sensitive(_T))
+DEFINE_FREE(hkm_kfree_sensitive, void *, hkm_kfree_sensitive(_T))
 
 #define __free_kfree __free_hkm_kfree
 #define __free_kvfree __free_hkm_kvfree

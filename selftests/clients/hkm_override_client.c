@@ -6,7 +6,6 @@
  * failures counts those that are not as they have to be. What a function failed
  * to free shows in hakmem's counters, once the module is unloaded.
  */
-#include <linux/cleanup.h>
 #include <linux/module.h>
 #include <linux/rcupdate.h>
 #include <linux/sizes.h>
@@ -150,9 +149,11 @@ FREE(kvfree_rcu, kvfree_rcu(p, rcu))
 FREE(kfree_rcu_without_head, kfree_rcu(p))
 FREE(kfree_rcu_mightsleep, kfree_rcu_mightsleep(p))
 FREE(kvfree_rcu_mightsleep, kvfree_rcu_mightsleep(p))
+#ifdef __free
 FREE(cleanup_kfree, void *own __free(kfree) = p)
 FREE(cleanup_kvfree, void *own __free(kvfree) = p)
 FREE(cleanup_kfree_sensitive, void *own __free(kfree_sensitive) = p)
+#endif
 
 static void try_kfree_bulk(void)
 {
@@ -264,9 +265,11 @@ static const struct {
 	FUNCTION(kvfree_sensitive),
 	FUNCTION(kvfree_rcu),
 	FUNCTION(kvfree_rcu_mightsleep),
+#ifdef __free
 	FUNCTION(cleanup_kfree),
 	FUNCTION(cleanup_kvfree),
 	FUNCTION(cleanup_kfree_sensitive),
+#endif
 	FUNCTION(kfree_as_callback),
 	FUNCTION(ksize),
 	FUNCTION(memory_of_kmalloc),
