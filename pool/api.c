@@ -16,6 +16,7 @@
 #include "freelist.h"
 #include "harden.h"
 #include "refill.h"
+#include "sample.h"
 #include "tools.h"
 #include "../include/hakmem.h"
 #include "../include/hkm_compat.h"
@@ -90,8 +91,9 @@ static noinline void *alloc_kernel(size_t size, gfp_t flags)
 }
 
 /* Ends alloc_fast()'s section. NULL if neither CPU nor shared tier has stock. */
-static void *alloc_stocked(struct hkm_cpu *cpu, unsigned int class_id,
-			   unsigned int home, bool *zeroed)
+static __always_inline void *alloc_stocked(struct hkm_cpu *cpu,
+					   unsigned int class_id,
+					   unsigned int home, bool *zeroed)
 {
 	void *block = NULL;
 
@@ -106,6 +108,23 @@ static void *alloc_stocked(struct hkm_cpu *cpu, unsigned int class_id,
 	return block;
 }
 
+/* Ends alloc_fast()'s section only if the request is to be a sample. */
+static __always_inline void *alloc_sample(size_t size, gfp_t flags,
+					  unsigned int class_id,
+					  unsigned long site, struct hkm_cpu *cpu)
+{
+	struct hkm_sample *sample;
+
+	if (likely(cpu != &hkm_cpu_watched))
+		return NULL;
+	sample = hkm_sample_claim();
+	if (!sample)
+		return NULL;
+	hkm_cpu_leave(cpu);
+	preempt_enable();
+	return hkm_sample_alloc(sample, size, flags, class_id, site);
+}
+
 /*
  * The ring had nothing, or belongs to the context that we interrupted, or all
  * requests are being watched. Ends what alloc_fast() began. NULL if neither the
@@ -118,6 +137,9 @@ static void *pool_slow(size_t size, gfp_t flags, unsigned int class_id,
 	bool zeroed = false;
 	void *block;
 
+	block = alloc_sample(size, flags, class_id, site, cpu);
+	if (unlikely(block))
+		return block;
 	block = alloc_stocked(cpu, class_id, home, &zeroed);
 	if (unlikely(!block)) {
 		might_alloc(flags);
@@ -294,6 +316,9 @@ void *hkm_kmalloc_nolock(size_t size, gfp_t flags)
 		return NULL;
 	if (alloc_fast(step, &block, &class_id, &cpu))
 		return issue(block, size, flags, class_id);
+	block = alloc_sample(size, flags, class_id, _RET_IP_, cpu);
+	if (unlikely(block))
+		return block;
 	block = alloc_stocked(cpu, class_id, site_home(_RET_IP_), &zeroed);
 	if (!block) {
 		hkm_count(class_id, HKM_unserved);
@@ -315,9 +340,11 @@ static bool is_kernels(const void *p)
 				  page_address(page) == p);
 }
 
-/* An address that is not the pool's: kmalloc's, nobody's, or nothing. */
+/* An address in no chunk: a sample's, kmalloc's, nobody's, or nothing. */
 static noinline void free_foreign(const void *p, unsigned long site)
 {
+	if (hkm_sample_free(p, site))
+		return;
 	if (is_kernels(p))
 		kfree(p);
 	else if (!ZERO_OR_NULL_PTR(p))
@@ -431,7 +458,7 @@ bool hkm_owns(const void *p)
 	preempt_disable();
 	owns = hkm_chunk_lookup(p);
 	preempt_enable();
-	return owns;
+	return owns || hkm_sample_owns(p);
 }
 EXPORT_SYMBOL_GPL(hkm_owns);
 
@@ -444,14 +471,15 @@ EXPORT_SYMBOL_GPL(hkm_owns);
 void *hkm_block_of(const void *p)
 {
 	struct hkm_chunk *chunk;
-	void *block;
+	void *block = NULL;
 
 	preempt_disable();
 	chunk = hkm_chunk_lookup(p);
-	block = chunk->slot[(p - chunk->base) /
-			    hkm_classes[chunk->class_id].size_bytes].block;
+	if (likely(chunk))
+		block = chunk->slot[(p - chunk->base) /
+				    hkm_classes[chunk->class_id].size_bytes].block;
 	preempt_enable();
-	return block;
+	return block ?: hkm_sample_block_of(p);
 }
 
 /**
@@ -477,8 +505,8 @@ size_t hkm_ksize(const void *p)
 		hkm_kasan_unpoison(p, size);
 	}
 	preempt_enable();
-	if (!chunk && is_kernels(p))
-		size = ksize(p);
+	if (!chunk)
+		size = is_kernels(p) ? ksize(p) : hkm_sample_size(p);
 	return size;
 }
 EXPORT_SYMBOL_GPL(hkm_ksize);
@@ -526,7 +554,8 @@ void *hkm_krealloc(const void *p, size_t new_size, gfp_t flags)
 		/* So that what is grown into later is zero. */
 		if (want_init_on_alloc(flags))
 			memset((void *)p + new_size, 0, old_size - new_size);
-		hkm_kasan_redzone(p, new_size, old_size);
+		if (!hkm_sample_owns(p))
+			hkm_kasan_redzone(p, new_size, old_size);
 		return (void *)p;
 	}
 

@@ -27,6 +27,7 @@ static const char * const misuse_text[HKM_NR_MISUSES] = {
 	[HKM_STRAY_KFREE]   = "kfree() of pool memory",
 	[HKM_WRITE_AFTER_FREE] = "write after free",
 	[HKM_WRITE_PAST_END] = "write past the end of a block",
+	[HKM_WRITE_BEFORE]  = "write before the start of a block",
 };
 
 void __init hkm_harden_init(void)

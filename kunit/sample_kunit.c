@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Samples: placed against the guard page, gone once freed, and mistakes with
+ * them reported and contained.
+ */
+#include <linux/completion.h>
+#include <linux/irq_work.h>
+#include <linux/mm.h>
+#include <linux/sizes.h>
+#include <linux/uaccess.h>
+#include <linux/vmalloc.h>
+
+#include "common.h"
+#include "../pool/sample.h"
+
+#define INTERVAL_MS	3600000	/* No sample comes but those that a case asks for. */
+#define SLOTS		16
+#define FILL		0x6b
+
+/* Origin and size hidden from the compiler, which would see the mistakes. */
+static noinline void *hidden(void *p)
+{
+	OPTIMIZER_HIDE_VAR(p);
+	return p;
+}
+
+static void *resize(void *p, size_t size, gfp_t gfp)
+{
+	OPTIMIZER_HIDE_VAR(size);
+	return hidden(hkm_krealloc(hidden(p), size, gfp));
+}
+
+/* The next request gets a sample. */
+static void *sample_get(struct kunit *test, size_t size, gfp_t gfp)
+{
+	void *p;
+
+	hkm_test_sample_next();
+	p = hkm_kunit_alloc(size, gfp);
+	KUNIT_ASSERT_TRUE(test, is_vmalloc_addr(p));
+	return p;
+}
+
+static bool mapped(const void *p)
+{
+	u8 byte;
+
+	return !copy_from_kernel_nofault(&byte, p, 1);
+}
+
+static u64 nr_rejects(void)
+{
+	u64 sum = 0;
+	int id;
+
+	for (id = 0; id < HKM_NR_CLASSES; id++)
+		sum += hkm_kunit_counter(id, HKM_rejects);
+	return sum;
+}
+
+static unsigned int cpus_watched(void)
+{
+	unsigned int nr = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		nr += per_cpu(hkm_cpu_this, cpu) == &hkm_cpu_watched;
+	return nr;
+}
+
+static void gate_opens_for_one_request(struct kunit *test)
+{
+	u64 samples = hkm_kunit_counter(HKM_CLASS_8K, HKM_samples);
+	void *p, *q;
+
+	KUNIT_EXPECT_EQ(test, cpus_watched(), 0);
+	hkm_test_sample_next();
+	KUNIT_EXPECT_NOT_NULL(test, hkm_sample_gate);
+	KUNIT_EXPECT_EQ(test, cpus_watched(), num_possible_cpus());
+	p = hkm_kunit_alloc(SZ_8K, GFP_KERNEL);
+	KUNIT_EXPECT_NULL(test, hkm_sample_gate);
+	q = hkm_kunit_alloc(SZ_8K, GFP_KERNEL);
+	KUNIT_EXPECT_TRUE(test, is_vmalloc_addr(p));
+	KUNIT_EXPECT_FALSE(test, is_vmalloc_addr(q));
+	hkm_test_sample_settle();
+	KUNIT_EXPECT_EQ(test, cpus_watched(), 0);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(HKM_CLASS_8K, HKM_samples), samples + 1);
+	/* Blocks of the pool only. */
+	KUNIT_EXPECT_EQ(test, hkm_kunit_live(HKM_CLASS_8K), 1);
+	hkm_kfree(p);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_live(HKM_CLASS_8K), 1);
+	hkm_kfree(q);
+}
+
+static void other_sizes_leave_the_gate_open(struct kunit *test)
+{
+	void *p;
+
+	hkm_test_sample_next();
+	p = hkm_kunit_alloc(HKM_MIN_BYTES - 1, GFP_KERNEL);
+	KUNIT_EXPECT_FALSE(test, is_vmalloc_addr(p));
+	hkm_kfree(p);
+	KUNIT_EXPECT_NOT_NULL(test, hkm_sample_gate);
+}
+
+static void every_size_ends_at_the_guard(struct kunit *test)
+{
+	unsigned int misplaced = 0, open = 0, damaged = 0, wrong_size = 0;
+	size_t size, align;
+	u8 *p, *end;
+
+	for (size = HKM_MIN_BYTES; size <= HKM_MAX_BYTES;
+	     size = size == HKM_MAX_BYTES ? size + 1 : min(size + 509, HKM_MAX_BYTES)) {
+		p = sample_get(test, size, GFP_KERNEL);
+		end = PTR_ALIGN(p + size, 512);
+		misplaced += !IS_ALIGNED((unsigned long)p, 512);
+		open += mapped(end) || !mapped(end - 1);
+		wrong_size += hkm_ksize(p) != size;
+		memset(p, HKM_KUNIT_DIRT, size);
+		damaged += !hkm_kunit_filled(p, HKM_KUNIT_DIRT, size);
+		hkm_kfree(p);
+	}
+	for (align = SZ_2K; align <= SZ_32K; align *= 2) {
+		p = sample_get(test, align, GFP_KERNEL);
+		misplaced += !IS_ALIGNED((unsigned long)p, align);
+		open += mapped(p + align) || !mapped(p + align - 1);
+		hkm_kfree(p);
+	}
+	KUNIT_EXPECT_EQ(test, misplaced, 0);
+	KUNIT_EXPECT_EQ(test, open, 0);
+	KUNIT_EXPECT_EQ(test, wrong_size, 0);
+	KUNIT_EXPECT_EQ(test, damaged, 0);
+}
+
+static void freed_sample_is_unmapped(struct kunit *test)
+{
+	u8 *p = sample_get(test, 9000, GFP_KERNEL);
+
+	memset(p, HKM_KUNIT_DIRT, 9000);
+	KUNIT_EXPECT_TRUE(test, mapped(p));
+	hkm_kfree(p);
+	hkm_test_sample_settle();
+	KUNIT_EXPECT_FALSE(test, mapped(p));
+	KUNIT_EXPECT_FALSE(test, mapped(p + 8999));
+}
+
+static void questions_know_samples(struct kunit *test)
+{
+	u8 *p = sample_get(test, 9000, GFP_KERNEL);
+
+	KUNIT_EXPECT_TRUE(test, hkm_owns(p));
+	KUNIT_EXPECT_TRUE(test, hkm_owns(p + 8999));
+	KUNIT_EXPECT_EQ(test, hkm_ksize(p), 9000);
+	KUNIT_EXPECT_EQ(test, hkm_ksize(p + 8), 0);
+	KUNIT_EXPECT_EQ(test, hkm_ksize(p - 512), 0);
+	KUNIT_EXPECT_PTR_EQ(test, hkm_sample_block_of(p + 5000), (void *)p);
+	hkm_kfree(p);
+	KUNIT_EXPECT_EQ(test, hkm_ksize(p), 0);
+}
+
+static void zeroed_if_asked(struct kunit *test)
+{
+	u8 *p = sample_get(test, 9001, GFP_KERNEL | __GFP_ZERO);
+
+	KUNIT_EXPECT_TRUE(test, hkm_kunit_filled(p, 0, 9001));
+	hkm_kfree(p);
+	hkm_test_sample_next();
+	p = hidden(hkm_kmalloc_nolock(SZ_4K, __GFP_ZERO));
+	KUNIT_ASSERT_TRUE(test, is_vmalloc_addr(p));
+	KUNIT_EXPECT_TRUE(test, hkm_kunit_filled(p, 0, SZ_4K));
+	hkm_kfree(p);
+}
+
+static void taken_in_interrupted_section(struct kunit *test)
+{
+	struct hkm_cpu *cpu;
+	void *p;
+
+	hkm_test_sample_next();
+	cpu = hkm_kunit_cpu_get();
+	p = hkm_kmalloc_nolock(SZ_8K, 0);
+	hkm_kunit_cpu_put(cpu);
+	KUNIT_EXPECT_TRUE(test, is_vmalloc_addr(p));
+	hkm_kfree(p);
+	hkm_test_sample_settle();
+	KUNIT_EXPECT_EQ(test, cpus_watched(), 0);
+}
+
+static void *from_irq_block;
+static DECLARE_COMPLETION(from_irq_done);
+
+static void from_irq(struct irq_work *work)
+{
+	hkm_kfree(from_irq_block);
+	complete(&from_irq_done);
+}
+
+static DEFINE_IRQ_WORK(from_irq_work, from_irq);
+
+static void freed_in_interrupt(struct kunit *test)
+{
+	u8 *p = sample_get(test, SZ_16K, GFP_KERNEL);
+
+	from_irq_block = p;
+	reinit_completion(&from_irq_done);
+	irq_work_queue(&from_irq_work);
+	wait_for_completion(&from_irq_done);
+	hkm_test_sample_settle();
+	KUNIT_EXPECT_FALSE(test, mapped(p));
+}
+
+/* Mistakes are told by kind, once: what comes after is the count, and no harm. */
+static void double_free_is_refused(struct kunit *test)
+{
+	u64 rejects = nr_rejects();
+	u8 *p = sample_get(test, 9000, GFP_KERNEL), *q;
+
+	hkm_kfree(p);
+	hkm_kfree(hidden(p));
+	KUNIT_EXPECT_EQ(test, nr_rejects(), rejects + 1);
+	hkm_test_sample_settle();
+	hkm_kfree(hidden(p));
+	hkm_kvfree(hidden(p));
+	hkm_kfree_sensitive(hidden(p));
+	KUNIT_EXPECT_EQ(test, nr_rejects(), rejects + 4);
+	q = sample_get(test, 9000, GFP_KERNEL);
+	memset(q, HKM_KUNIT_DIRT, 9000);
+	KUNIT_EXPECT_EQ(test, hkm_ksize(q), 9000);
+	hkm_kfree(q);
+	KUNIT_EXPECT_EQ(test, nr_rejects(), rejects + 4);
+}
+
+static void interior_free_is_refused(struct kunit *test)
+{
+	static const int offset[] = { -1, -512, 1, 8, 512, 4096, 8999, 9000 };
+	u64 rejects = nr_rejects();
+	u8 *p = sample_get(test, 9000, GFP_KERNEL);
+	unsigned int i;
+
+	memset(p, HKM_KUNIT_DIRT, 9000);
+	for (i = 0; i < ARRAY_SIZE(offset); i++) {
+		hkm_kfree(hidden(p + offset[i]));
+		hkm_kvfree(hidden(p + offset[i]));
+		hkm_kfree_sensitive(hidden(p + offset[i]));
+	}
+	KUNIT_EXPECT_EQ(test, nr_rejects(), rejects + 3 * ARRAY_SIZE(offset));
+	KUNIT_EXPECT_TRUE(test, hkm_kunit_filled(p, HKM_KUNIT_DIRT, 9000));
+	KUNIT_EXPECT_EQ(test, hkm_ksize(p), 9000);
+	hkm_kfree(p);
+	KUNIT_EXPECT_EQ(test, nr_rejects(), rejects + 3 * ARRAY_SIZE(offset));
+}
+
+static unsigned int found;
+
+/* The tests see reports by the count that a hook keeps. */
+static unsigned int reports_of(enum hkm_misuse what, u8 *p, int offset, bool freed)
+{
+	unsigned int before = hkm_test_reports[what];
+
+	if (freed)
+		hkm_kfree(p);
+	p[offset] ^= 1;
+	if (!freed)
+		hkm_kfree(p);
+	hkm_test_sample_settle();
+	return hkm_test_reports[what] - before;
+}
