@@ -11,11 +11,11 @@
 #include <linux/vmalloc.h>
 
 #include "common.h"
+#include "../pool/harden.h"
 #include "../pool/sample.h"
 
 #define INTERVAL_MS	3600000	/* No sample comes but those that a case asks for. */
 #define SLOTS		16
-#define FILL		0x6b
 
 /* Origin and size hidden from the compiler, which would see the mistakes. */
 static noinline void *hidden(void *p)
@@ -153,7 +153,6 @@ static void questions_know_samples(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, hkm_ksize(p), 9000);
 	KUNIT_EXPECT_EQ(test, hkm_ksize(p + 8), 0);
 	KUNIT_EXPECT_EQ(test, hkm_ksize(p - 512), 0);
-	KUNIT_EXPECT_PTR_EQ(test, hkm_sample_block_of(p + 5000), (void *)p);
 	hkm_kfree(p);
 	KUNIT_EXPECT_EQ(test, hkm_ksize(p), 0);
 }
@@ -171,7 +170,7 @@ static void zeroed_if_asked(struct kunit *test)
 	hkm_kfree(p);
 }
 
-static void taken_in_interrupted_section(struct kunit *test)
+static void interrupted_section_takes_none(struct kunit *test)
 {
 	struct hkm_cpu *cpu;
 	void *p;
@@ -180,10 +179,8 @@ static void taken_in_interrupted_section(struct kunit *test)
 	cpu = hkm_kunit_cpu_get();
 	p = hkm_kmalloc_nolock(SZ_8K, 0);
 	hkm_kunit_cpu_put(cpu);
-	KUNIT_EXPECT_TRUE(test, is_vmalloc_addr(p));
-	hkm_kfree(p);
-	hkm_test_sample_settle();
-	KUNIT_EXPECT_EQ(test, cpus_watched(), 0);
+	KUNIT_EXPECT_NULL(test, p);
+	KUNIT_EXPECT_NOT_NULL(test, hkm_sample_gate);
 }
 
 static void *from_irq_block;
@@ -250,18 +247,233 @@ static void interior_free_is_refused(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, nr_rejects(), rejects + 3 * ARRAY_SIZE(offset));
 }
 
-static unsigned int found;
-
-/* The tests see reports by the count that a hook keeps. */
-static unsigned int reports_of(enum hkm_misuse what, u8 *p, int offset, bool freed)
+static long nr_reports(enum hkm_misuse what)
 {
-	unsigned int before = hkm_test_reports[what];
-
-	if (freed)
-		hkm_kfree(p);
-	p[offset] ^= 1;
-	if (!freed)
-		hkm_kfree(p);
-	hkm_test_sample_settle();
-	return hkm_test_reports[what] - before;
+	return atomic_long_read(&hkm_test_reports[what]);
 }
+
+static void write_around_is_reported_on_free(struct kunit *test)
+{
+	long past = nr_reports(HKM_WRITE_PAST_END), before;
+	u8 *p = sample_get(test, 9000, GFP_KERNEL);
+
+	p[8999] ^= 1;
+	hkm_kfree(p);
+	KUNIT_EXPECT_EQ(test, nr_reports(HKM_WRITE_PAST_END), past);
+	p = sample_get(test, 9000, GFP_KERNEL);
+	p[9000] ^= 1;
+	hkm_kfree(p);
+	KUNIT_EXPECT_EQ(test, nr_reports(HKM_WRITE_PAST_END), past + 1);
+	p = sample_get(test, 9000, GFP_KERNEL);
+	p[9215] ^= 1;
+	hkm_kfree(p);
+	KUNIT_EXPECT_EQ(test, nr_reports(HKM_WRITE_PAST_END), past + 2);
+
+	before = nr_reports(HKM_WRITE_BEFORE);
+	p = sample_get(test, SZ_8K, GFP_KERNEL);
+	*p ^= 1;
+	hkm_kfree(p);
+	KUNIT_EXPECT_EQ(test, nr_reports(HKM_WRITE_BEFORE), before);
+	p = sample_get(test, SZ_8K, GFP_KERNEL);
+	p[-1] ^= 1;
+	hkm_kfree(p);
+	KUNIT_EXPECT_EQ(test, nr_reports(HKM_WRITE_BEFORE), before + 1);
+}
+
+/* What was written is told of as long as it is no fault yet. */
+static void write_after_free_is_reported(struct kunit *test)
+{
+	static const int offset[] = { 0, 5000, 8999, 9100, -1 };
+	long reports = nr_reports(HKM_WRITE_AFTER_FREE);
+	unsigned int i;
+	u8 *p;
+
+	for (i = 0; i < ARRAY_SIZE(offset); i++) {
+		p = sample_get(test, 9000, GFP_KERNEL);
+		/* The work that unmaps it is this CPU's. */
+		preempt_disable();
+		hkm_kfree(p);
+		p = hidden(p);
+		p[offset[i]] ^= 1;
+		preempt_enable();
+		hkm_test_sample_settle();
+		KUNIT_EXPECT_EQ_MSG(test, nr_reports(HKM_WRITE_AFTER_FREE),
+				    reports + i + 1, "offset %d", offset[i]);
+	}
+	p = sample_get(test, 9000, GFP_KERNEL);
+	hkm_kfree(p);
+	hkm_test_sample_settle();
+	KUNIT_EXPECT_EQ(test, nr_reports(HKM_WRITE_AFTER_FREE), reports + i);
+}
+
+static void krealloc_moves_samples(struct kunit *test)
+{
+	void *p = sample_get(test, 9000, GFP_KERNEL), *q;
+
+	memset(p, HKM_KUNIT_DIRT, 9000);
+	/* In place, and as large as it was after that. */
+	KUNIT_EXPECT_PTR_EQ(test, resize(p, 2000, GFP_KERNEL), p);
+	KUNIT_EXPECT_EQ(test, hkm_ksize(p), 9000);
+	KUNIT_EXPECT_TRUE(test, hkm_kunit_filled(p, HKM_KUNIT_DIRT, 2000));
+	memset(p, HKM_KUNIT_DIRT, 9000);
+	/* Into the pool; and a block of the pool into a sample. */
+	q = resize(p, 9001, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, q);
+	KUNIT_EXPECT_FALSE(test, is_vmalloc_addr(q));
+	KUNIT_EXPECT_TRUE(test, hkm_kunit_filled(q, HKM_KUNIT_DIRT, 9000));
+	hkm_test_sample_next();
+	p = resize(q, 20000, GFP_KERNEL);
+	KUNIT_ASSERT_TRUE(test, is_vmalloc_addr(p));
+	KUNIT_EXPECT_TRUE(test, hkm_kunit_filled(p, HKM_KUNIT_DIRT, 9000));
+	KUNIT_EXPECT_PTR_EQ(test, resize(p, 0, GFP_KERNEL), ZERO_SIZE_PTR);
+	KUNIT_EXPECT_EQ(test, hkm_ksize(p), 0);
+}
+
+static void krealloc_zeroes_the_rest(struct kunit *test)
+{
+	const gfp_t gfp = GFP_KERNEL | __GFP_ZERO;
+	u8 *p = sample_get(test, 9000, gfp);
+
+	memset(p, HKM_KUNIT_DIRT, 9000);
+	p = resize(resize(p, 2000, gfp), 9000, gfp);
+	KUNIT_EXPECT_TRUE(test, hkm_kunit_filled(p, HKM_KUNIT_DIRT, 2000));
+	KUNIT_EXPECT_TRUE(test, hkm_kunit_filled(p + 2000, 0, 7000));
+	hkm_kfree(p);
+}
+
+struct item {
+	u8 before[64];
+	struct rcu_head rcu;
+	u8 behind[8192];
+};
+
+static void every_kind_of_free(struct kunit *test)
+{
+	u64 rejects = nr_rejects();
+	struct item *item;
+	void *p;
+
+	p = sample_get(test, 9000, GFP_KERNEL);
+	hkm_kvfree(p);
+	KUNIT_EXPECT_EQ(test, hkm_ksize(p), 0);
+	p = sample_get(test, 9000, GFP_KERNEL);
+	hkm_kfree_sensitive(p);
+	KUNIT_EXPECT_EQ(test, hkm_ksize(p), 0);
+	p = sample_get(test, 9000, GFP_KERNEL);
+	hkm_kvfree_sensitive(p, 9000);
+	KUNIT_EXPECT_EQ(test, hkm_ksize(p), 0);
+
+	item = sample_get(test, sizeof(*item), GFP_KERNEL);
+	hkm_kfree_rcu(item, rcu);
+	rcu_barrier();
+	KUNIT_EXPECT_EQ(test, hkm_ksize(item), 0);
+	p = sample_get(test, 9000, GFP_KERNEL);
+	hkm_kfree_rcu_mightsleep(p);
+	rcu_barrier();
+	KUNIT_EXPECT_EQ(test, hkm_ksize(p), 0);
+	KUNIT_EXPECT_EQ(test, nr_rejects(), rejects);
+
+	/* What is vmalloc()'s stays so, whatever its address was before. */
+	hkm_test_sample_settle();
+	p = hidden(vmalloc(HKM_CHUNK_BYTES));
+	KUNIT_ASSERT_NOT_NULL(test, p);
+	KUNIT_EXPECT_FALSE(test, hkm_owns(p));
+	hkm_kvfree(p);
+	KUNIT_EXPECT_FALSE(test, mapped(p));
+}
+
+static void slots_run_out_and_come_back(struct kunit *test)
+{
+	void *blocks[SLOTS], *p;
+	unsigned int i;
+
+	for (i = 0; i < SLOTS; i++) {
+		blocks[i] = sample_get(test, 9000, GFP_KERNEL);
+		memset(blocks[i], i, 9000);
+	}
+	hkm_test_sample_next();
+	KUNIT_EXPECT_NULL(test, hkm_sample_gate);
+	KUNIT_EXPECT_EQ(test, cpus_watched(), 0);
+	p = hkm_kunit_alloc(9000, GFP_KERNEL);
+	KUNIT_EXPECT_FALSE(test, is_vmalloc_addr(p));
+	hkm_kfree(p);
+	for (i = 0; i < SLOTS; i++) {
+		KUNIT_EXPECT_TRUE(test, hkm_kunit_filled(blocks[i], i, 9000));
+		hkm_kfree(blocks[i]);
+	}
+	p = sample_get(test, 9000, GFP_KERNEL);
+	hkm_kfree(p);
+}
+
+static void exit_ends_it_all(struct kunit *test)
+{
+	u8 *freed = sample_get(test, 9000, GFP_KERNEL);
+
+	/* One slot waits for a request, one to be unmapped. */
+	hkm_test_sample_next();
+	hkm_kfree(freed);
+	hkm_sample_exit();
+	KUNIT_EXPECT_NULL(test, hkm_sample_gate);
+	KUNIT_EXPECT_EQ(test, cpus_watched(), 0);
+	KUNIT_EXPECT_FALSE(test, mapped(freed));
+	KUNIT_EXPECT_FALSE(test, hkm_owns(freed));
+	freed = hkm_kunit_alloc(9000, GFP_KERNEL);
+	KUNIT_EXPECT_FALSE(test, is_vmalloc_addr(freed));
+	hkm_kfree(freed);
+}
+
+static void interval_is_bounded(struct kunit *test)
+{
+	KUNIT_EXPECT_EQ(test, hkm_sample_init(INTERVAL_MS + 1), -EINVAL);
+	KUNIT_EXPECT_EQ(test, hkm_sample_init(UINT_MAX), -EINVAL);
+	KUNIT_EXPECT_EQ(test, hkm_sample_init(INTERVAL_MS), 0);
+}
+
+static int sample_begin(struct kunit *test)
+{
+	int err = hkm_kunit_begin(test);
+
+	if (err)
+		return err;
+	err = hkm_sample_init(INTERVAL_MS);
+	hkm_sample_start();
+	return err;
+}
+
+static void sample_end(struct kunit *test)
+{
+	hkm_sample_exit();
+	KUNIT_EXPECT_EQ(test, cpus_watched(), 0);
+	hkm_kunit_end(test);
+}
+
+static struct kunit_case sample_cases[] = {
+	KUNIT_CASE(gate_opens_for_one_request),
+	KUNIT_CASE(other_sizes_leave_the_gate_open),
+	KUNIT_CASE(every_size_ends_at_the_guard),
+	KUNIT_CASE(freed_sample_is_unmapped),
+	KUNIT_CASE(questions_know_samples),
+	KUNIT_CASE(zeroed_if_asked),
+	KUNIT_CASE(interrupted_section_takes_none),
+	KUNIT_CASE(freed_in_interrupt),
+	KUNIT_CASE(double_free_is_refused),
+	KUNIT_CASE(interior_free_is_refused),
+	KUNIT_CASE(write_around_is_reported_on_free),
+	KUNIT_CASE(write_after_free_is_reported),
+	KUNIT_CASE(krealloc_moves_samples),
+	KUNIT_CASE(krealloc_zeroes_the_rest),
+	KUNIT_CASE(every_kind_of_free),
+	KUNIT_CASE(slots_run_out_and_come_back),
+	KUNIT_CASE(exit_ends_it_all),
+	KUNIT_CASE(interval_is_bounded),
+	{}
+};
+
+static struct kunit_suite sample_suite = {
+	.name = "hakmem_sample",
+	.init = sample_begin,
+	.exit = sample_end,
+	.test_cases = sample_cases,
+};
+
+kunit_test_suites(&sample_suite);

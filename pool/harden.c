@@ -2,6 +2,7 @@
 /*
  * Reports of callers' mistakes, each kind once.
  */
+#include <linux/atomic.h>
 #include <linux/bitops.h>
 #include <linux/cache.h>
 #include <linux/preempt.h>
@@ -19,6 +20,19 @@ unsigned long hkm_secret __ro_after_init;
 EXPORT_SYMBOL_IF_KUNIT(hkm_secret);
 
 static unsigned long reported;
+
+#if IS_ENABLED(CONFIG_KUNIT)
+/* Test hook: reports of each kind, those not printed too. */
+atomic_long_t hkm_test_reports[HKM_NR_MISUSES];
+EXPORT_SYMBOL_IF_KUNIT(hkm_test_reports);
+
+static void test_report_count(enum hkm_misuse what)
+{
+	atomic_long_add(1, &hkm_test_reports[what]);
+}
+#else
+static void test_report_count(enum hkm_misuse what) { }
+#endif
 
 static const char * const misuse_text[HKM_NR_MISUSES] = {
 	[HKM_DOUBLE_FREE]   = "double free",
@@ -44,6 +58,7 @@ static void report(enum hkm_misuse what, const void *p, unsigned long site,
 	const struct hkm_chunk *chunk;
 
 	trace_misuse(what, p, site);
+	test_report_count(what);
 	if (test_and_set_bit(what, &reported))
 		return;
 
