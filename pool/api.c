@@ -259,7 +259,8 @@ void *hkm_pool_alloc(size_t size, gfp_t flags, unsigned long site)
  *
  * Context: Any; sleeps only if @flags allow. In NMI context only what is
  * already stocked is handed out.
- * Return: the memory, physically contiguous; NULL on failure; ZERO_SIZE_PTR for
+ * Return: the memory, physically contiguous (but for the samples that the module
+ * parameter sample_interval_ms asks for); NULL on failure; ZERO_SIZE_PTR for
  * @size 0.
  */
 void *hkm_kmalloc(size_t size, gfp_t flags)

@@ -205,11 +205,12 @@ static void freed_check(const struct hkm_sample *sample)
 
 static void slot_unmap(struct hkm_sample *sample)
 {
+	/* First: then whoever gets the addresses next is not taken for us. */
+	atomic_set(&sample->state, SAMPLE_UNMAPPED);
+	sample->unmapped = ++nr_unmapped;
 	vunmap(sample->base);
 	/* Else other CPUs, and this one, could go on by what their TLBs hold. */
 	vm_unmap_aliases();
-	sample->unmapped = ++nr_unmapped;
-	atomic_set(&sample->state, SAMPLE_UNMAPPED);
 }
 
 static void freed_unmap(void)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Makes a mistake with a sample of hakmem, where it must fault: as the parameter
- * what says, past_end or after_free. A thread makes it, which the oops ends. The
- * parameter survived tells whether it did not.
+ * Makes a mistake with a sample of hakmem: as the parameter what says, past_end,
+ * after_free, or leave_live. A thread makes the first two, which must fault, and
+ * the oops ends it: the parameter survived tells whether it did not.
  */
 #include <linux/completion.h>
 #include <linux/delay.h>
@@ -22,7 +22,7 @@
 
 static char *what = "";
 module_param(what, charp, 0444);
-MODULE_PARM_DESC(what, "past_end or after_free");
+MODULE_PARM_DESC(what, "past_end, after_free, or leave_live");
 
 static bool survived;
 module_param(survived, bool, 0444);
@@ -40,7 +40,7 @@ static noinline u8 *sample_get(void)
 		if (is_vmalloc_addr(p))
 			return p;
 		hkm_kfree(p);
-		msleep(1);
+		usleep_range(1000, 2000);
 	}
 	return NULL;
 }
@@ -55,7 +55,7 @@ static noinline void sample_put(u8 *p)
 	for (ms = 0; ms < WAIT_MS; ms++) {
 		if (copy_from_kernel_nofault(&byte, p, 1))
 			return;
-		msleep(1);
+		usleep_range(1000, 2000);
 	}
 }
 
@@ -76,17 +76,10 @@ static int mistake_make(void *arg)
 	return 0;
 }
 
-static int __init sample_oops_init(void)
+static int thread_run(u8 *p)
 {
-	struct task_struct *task;
-	u8 *p;
+	struct task_struct *task = kthread_create(mistake_make, p, "hkm_mistake");
 
-	if (strcmp(what, "past_end") && strcmp(what, "after_free"))
-		return -EINVAL;
-	p = sample_get();
-	if (!p)
-		return -ETIMEDOUT;
-	task = kthread_create(mistake_make, p, "hkm_mistake");
 	if (IS_ERR(task)) {
 		hkm_kfree(p);
 		return PTR_ERR(task);
@@ -100,6 +93,19 @@ static int __init sample_oops_init(void)
 	if (!strcmp(what, "past_end"))
 		hkm_kfree(p);
 	return 0;
+}
+
+static int __init sample_oops_init(void)
+{
+	u8 *p;
+
+	if (strcmp(what, "past_end") && strcmp(what, "after_free") &&
+	    strcmp(what, "leave_live"))
+		return -EINVAL;
+	p = sample_get();
+	if (!p)
+		return -ETIMEDOUT;
+	return strcmp(what, "leave_live") ? thread_run(p) : 0;
 }
 
 static void __exit sample_oops_exit(void)

@@ -9,7 +9,7 @@ seconds=${1:-10}
 BAD="3600001 -1 4294967295 abc"
 
 ktap_print_header
-ktap_set_plan 16
+ktap_set_plan 17
 
 # refused VALUE
 refused() {
@@ -71,8 +71,18 @@ ktap_test_result "a write past the end faults" oopses past_end \
 	"hakmem: fault at .*: offset 8192 in a sample of 8192 bytes, allocated by $author"
 ktap_test_result "a read after free faults" oopses after_free \
 	"hakmem: fault at .*: offset 100 in a sample of 8192 bytes, allocated by $author.*, freed by .*sample_put"
-ktap_test_result "the sample was freed nevertheless" unload hakmem
-ktap_test_result "nothing is said of live samples" eval '! dmesg | grep "still in use"'
+ktap_test_result "samples were freed nevertheless" unload hakmem
+ktap_test_result "none is said to be live" eval '! dmesg | grep "still in use"'
+
+# A sample that is live at the end stays so.
+leave_live() {
+	load hakmem sample_interval_ms=1
+	load hkm_sample_oops what=leave_live || return 1
+	unload hkm_sample_oops
+	unload hakmem && says "still in use: .* a sample of 8192 bytes, allocated by"
+}
+
+ktap_test_result "a sample left live is named" leave_live
 ktap_test_result "hakmem loads again" load hakmem sample_interval_ms=100
 unload hakmem
 ktap_finished
