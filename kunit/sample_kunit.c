@@ -16,6 +16,7 @@
 
 #define INTERVAL_MS	3600000	/* No sample comes but those that a case asks for. */
 #define SLOTS		16
+#define VMALLOCS	64
 
 /* Origin and size hidden from the compiler, which would see the mistakes. */
 static noinline void *hidden(void *p)
@@ -372,14 +373,33 @@ static void every_kind_of_free(struct kunit *test)
 	rcu_barrier();
 	KUNIT_EXPECT_EQ(test, hkm_ksize(p), 0);
 	KUNIT_EXPECT_EQ(test, nr_rejects(), rejects);
+}
 
-	/* What is vmalloc()'s stays so, whatever its address was before. */
+/* Takes the addresses that were a sample's: they are no sample's then. */
+static void address_is_given_up(struct kunit *test)
+{
+	u8 *p = sample_get(test, SZ_32K, GFP_KERNEL), *q[VMALLOCS];
+	unsigned int nr, owned = 0, left = 0;
+	u64 rejects = nr_rejects();
+	bool reused = false;
+
+	hkm_kfree(p);
 	hkm_test_sample_settle();
-	p = hidden(vmalloc(HKM_CHUNK_BYTES));
-	KUNIT_ASSERT_NOT_NULL(test, p);
-	KUNIT_EXPECT_FALSE(test, hkm_owns(p));
-	hkm_kvfree(p);
-	KUNIT_EXPECT_FALSE(test, mapped(p));
+	for (nr = 0; nr < VMALLOCS && !reused; nr++) {
+		q[nr] = hidden(vmalloc(HKM_CHUNK_BYTES));
+		KUNIT_ASSERT_NOT_NULL(test, q[nr]);
+		reused = q[nr] < p + SZ_32K && p < q[nr] + HKM_CHUNK_BYTES;
+	}
+	if (!reused)
+		kunit_info(test, "nothing else got the addresses");
+	while (nr--) {
+		owned += hkm_owns(q[nr]);
+		hkm_kvfree(q[nr]);
+		left += mapped(q[nr]);
+	}
+	KUNIT_EXPECT_EQ(test, owned, 0);
+	KUNIT_EXPECT_EQ(test, left, 0);
+	KUNIT_EXPECT_EQ(test, nr_rejects(), rejects);
 }
 
 static void slots_run_out_and_come_back(struct kunit *test)
@@ -463,6 +483,7 @@ static struct kunit_case sample_cases[] = {
 	KUNIT_CASE(krealloc_moves_samples),
 	KUNIT_CASE(krealloc_zeroes_the_rest),
 	KUNIT_CASE(every_kind_of_free),
+	KUNIT_CASE(address_is_given_up),
 	KUNIT_CASE(slots_run_out_and_come_back),
 	KUNIT_CASE(exit_ends_it_all),
 	KUNIT_CASE(interval_is_bounded),

@@ -9,7 +9,7 @@ seconds=${1:-10}
 BAD="3600001 -1 4294967295 abc"
 
 ktap_print_header
-ktap_set_plan 17
+ktap_set_plan 18
 
 # refused VALUE
 refused() {
@@ -52,6 +52,8 @@ ktap_test_result "no block is live" same objects_live 0 "$(pool_sum objects_live
 ktap_test_result "nothing was reported" eval '! dmesg | grep "hakmem: "'
 unload hkm_stress
 unload hakmem
+ktap_test_result "no mapping is left" same mappings 0 \
+	"$(grep -c ' 69632 .*vmap' /proc/vmallocinfo)"
 ktap_test_result "no memory is lost" pages_are_back "$before"
 
 # oopses WHAT TEXT: a mistake does, and the log has whose memory it was
