@@ -14,6 +14,7 @@
 #include "pool/freelist.h"
 #include "pool/harden.h"
 #include "pool/refill.h"
+#include "pool/sample.h"
 #include "pool/size_class.h"
 #include "pool/tools.h"
 #include "pool/watch.h"
@@ -53,6 +54,16 @@ module_param(random_order, bool, 0444);
 MODULE_PARM_DESC(random_order,
 		 "hand out the blocks of a new chunk in random order (default N)");
 
+/*
+ * Finds mistakes in production: a sample faults when it is misused. Each one costs
+ * some interrupts to all CPUs and a request or two on the slow path, so that
+ * 100 is a good value, and 1 slows all else down. At most 1 MiB is kept for them.
+ */
+static unsigned int sample_interval_ms;
+module_param(sample_interval_ms, uint, 0444);
+MODULE_PARM_DESC(sample_interval_ms,
+		 "serve one request in this many ms (up to 3600000) with memory that faults when misused; not where buffers are used for DMA or scatterlists (default 0: none)");
+
 static int __init hakmem_init(void)
 {
 	int err;
@@ -71,6 +82,13 @@ static int __init hakmem_init(void)
 		if (!IS_BUILTIN(CONFIG_HAKMEM))
 			return err;
 		hkm_size_classes_init(0);
+	}
+	err = hkm_sample_init(sample_interval_ms);
+	if (err) {
+		pr_err("sample_interval_ms=%u: not from 0 to 3600000\n",
+		       sample_interval_ms);
+		if (!IS_BUILTIN(CONFIG_HAKMEM))
+			return err;
 	}
 	hkm_harden_init();
 	err = hkm_policy_init();
@@ -94,6 +112,7 @@ static int __init hakmem_init(void)
 	hkm_watch_init();
 	if (hkm_debug)
 		hkm_watch_get();
+	hkm_sample_start();
 	return 0;
 
 map_watch:
@@ -115,6 +134,7 @@ static void __exit hakmem_exit(void)
 	hkm_map_watch_exit();
 	hkm_derived_exit();
 	hkm_nmi_free_exit();
+	hkm_sample_exit();
 	hkm_pool_drain();
 	hkm_cpu_exit();
 	hkm_shared_exit();

@@ -17,6 +17,7 @@
 #include "freelist.h"
 #include "harden.h"
 #include "refill.h"
+#include "sample.h"
 #include "tools.h"
 #include "../include/hakmem.h"
 #include "../include/hkm_compat.h"
@@ -94,8 +95,9 @@ static noinline void *alloc_kernel(size_t size, gfp_t flags)
 }
 
 /* Ends alloc_fast()'s section. NULL if neither CPU nor shared tier has stock. */
-static void *alloc_stocked(struct hkm_cpu *cpu, unsigned int class_id,
-			   unsigned int home, bool *zeroed)
+static __always_inline void *alloc_stocked(struct hkm_cpu *cpu,
+					   unsigned int class_id,
+					   unsigned int home, bool *zeroed)
 {
 	void *block = NULL;
 
@@ -110,6 +112,23 @@ static void *alloc_stocked(struct hkm_cpu *cpu, unsigned int class_id,
 	return block;
 }
 
+/* Ends alloc_fast()'s section only if the request is to be a sample. */
+static __always_inline void *alloc_sample(size_t size, gfp_t flags,
+					  unsigned int class_id,
+					  unsigned long site, struct hkm_cpu *cpu)
+{
+	struct hkm_sample *sample;
+
+	if (likely(cpu != &hkm_cpu_watched))
+		return NULL;
+	sample = hkm_sample_claim();
+	if (!sample)
+		return NULL;
+	hkm_cpu_leave(cpu);
+	preempt_enable();
+	return hkm_sample_alloc(sample, size, flags, class_id, site);
+}
+
 /*
  * The ring had nothing, or belongs to the context that we interrupted, or all
  * requests are being watched. Ends what alloc_fast() began. NULL if neither the
@@ -122,6 +141,9 @@ static void *pool_slow(size_t size, gfp_t flags, unsigned int class_id,
 	bool zeroed = false;
 	void *block;
 
+	block = alloc_sample(size, flags, class_id, site, cpu);
+	if (unlikely(block))
+		return block;
 	block = alloc_stocked(cpu, class_id, home, &zeroed);
 	if (unlikely(!block)) {
 		might_alloc(flags);
@@ -247,7 +269,8 @@ void *hkm_pool_alloc(size_t size, gfp_t flags, unsigned long site)
  *
  * Context: Any; sleeps only if @flags allow. In NMI context only what is
  * already stocked is handed out.
- * Return: the memory, physically contiguous; NULL on failure; ZERO_SIZE_PTR for
+ * Return: the memory, physically contiguous (but for the samples that the module
+ * parameter sample_interval_ms asks for); NULL on failure; ZERO_SIZE_PTR for
  * @size 0.
  */
 void *hkm_kmalloc(size_t size, gfp_t flags)
@@ -304,6 +327,9 @@ void *hkm_kmalloc_nolock(size_t size, gfp_t flags)
 		return NULL;
 	if (alloc_fast(step, &block, &class_id, &cpu))
 		return issue(block, size, flags, class_id);
+	block = alloc_sample(size, flags, class_id, _RET_IP_, cpu);
+	if (unlikely(block))
+		return block;
 	block = alloc_stocked(cpu, class_id, site_home(_RET_IP_), &zeroed);
 	if (!block) {
 		hkm_count(class_id, HKM_unserved);
@@ -325,9 +351,11 @@ static bool is_kernels(const void *p)
 				  page_address(page) == p);
 }
 
-/* An address that is not the pool's: kmalloc's, nobody's, or nothing. */
+/* An address in no chunk: a sample's, kmalloc's, nobody's, or nothing. */
 static noinline void free_foreign(const void *p, unsigned long site)
 {
+	if (hkm_sample_free(p, site))
+		return;
 	if (is_kernels(p))
 		kfree(p);
 	else if (!ZERO_OR_NULL_PTR(p))
@@ -454,7 +482,7 @@ bool hkm_owns(const void *p)
 	preempt_disable();
 	owns = hkm_chunk_lookup(p);
 	preempt_enable();
-	return owns;
+	return owns || hkm_sample_owns(p);
 }
 EXPORT_SYMBOL_GPL(hkm_owns);
 
@@ -467,14 +495,15 @@ EXPORT_SYMBOL_GPL(hkm_owns);
 void *hkm_block_of(const void *p)
 {
 	struct hkm_chunk *chunk;
-	void *block;
+	void *block = NULL;
 
 	preempt_disable();
 	chunk = hkm_chunk_lookup(p);
-	block = chunk->slot[(p - chunk->base) /
-			    hkm_classes[chunk->class_id].size_bytes].block;
+	if (likely(chunk))
+		block = chunk->slot[(p - chunk->base) /
+				    hkm_classes[chunk->class_id].size_bytes].block;
 	preempt_enable();
-	return block;
+	return block ?: hkm_sample_block_of(p);
 }
 
 /**
@@ -499,21 +528,30 @@ size_t hkm_ksize(const void *p)
 	if (chunk)
 		size = block_bytes(chunk, p);
 	preempt_enable();
-	if (!chunk && is_kernels(p))
-		size = ksize(p);
+	if (!chunk)
+		size = is_kernels(p) ? ksize(p) : hkm_sample_size(p);
 	return size;
 }
 EXPORT_SYMBOL_GPL(hkm_ksize);
 
-/* Bytes of the class of @p, which is the pool's. */
+/* Bytes of the class of @p; 0 for a sample. */
 static u32 class_bytes(const void *p)
 {
-	u32 bytes;
+	struct hkm_chunk *chunk;
+	u32 bytes = 0;
 
 	preempt_disable();
-	bytes = hkm_classes[hkm_chunk_lookup_raw(p)->class_id].size_bytes;
+	chunk = hkm_chunk_lookup(p);
+	if (chunk)
+		bytes = hkm_classes[chunk->class_id].size_bytes;
 	preempt_enable();
 	return bytes;
+}
+
+/* Makes all of a block accessible to KASAN; a sample is. */
+static void block_unpoison(const void *p)
+{
+	hkm_kasan_unpoison(p, class_bytes(p));
 }
 
 /* Ends a krealloc() in place: from @old_size bytes, all accessible to KASAN. */
@@ -522,6 +560,8 @@ static void block_shrink(void *p, size_t new_size, size_t old_size, gfp_t flags)
 	/* So that what is grown into later is zero. */
 	if (want_init_on_alloc(flags))
 		memset(p + new_size, 0, old_size - new_size);
+	if (hkm_sample_owns(p))
+		return;
 	if (unlikely(hkm_debug))
 		hkm_debug_resize(p, new_size);
 	hkm_kasan_redzone(p, new_size, class_bytes(p));
@@ -581,7 +621,7 @@ void *hkm_krealloc(const void *p, size_t new_size, gfp_t flags)
 			return NULL;
 		p = known;
 	} else {
-		hkm_kasan_unpoison(p, class_bytes(p));
+		block_unpoison(p);
 		if (new_size <= old_size) {
 			block_shrink((void *)p, new_size, old_size, flags);
 			return (void *)p;
@@ -613,7 +653,7 @@ void hkm_kfree_sensitive(const void *p)
 	}
 	size = hkm_ksize(p);
 	if (size && hkm_owns(p)) {
-		hkm_kasan_unpoison(p, size);
+		block_unpoison(p);
 		memzero_explicit((void *)p, size);
 	}
 	hkm_kfree(p);
