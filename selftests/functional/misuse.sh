@@ -17,7 +17,7 @@ ALL="nothing null zero_size huge overflow atomic_free foreign_kmalloc
 	interior_free tail_free foreign_vmalloc foreign_page foreign_stack
 	foreign_module foreign_garbage foreign_err_ptr foreign_user
 	nothing:PZU double_free:U double_free_remote:PZU double_free_active:U
-	overwritten_batch:U interior_free:U"
+	overwritten_ring:U overwritten_batch:PU overwritten_remote:PZU interior_free:U"
 LEFT="leave_live stale_free stale_base leave_live:U"
 WRITES="write_after_free:P write_after_free:PU write_after_free_key:PU
 	write_after_free_unload:P write_after_free_unload:PU
@@ -51,7 +51,7 @@ where() { echo "$address, class $1, chunk ${address%????}0000"; }
 report_of() {
 	local wrong get put gone="0x[0-9a-f]*"
 
-	wrong=$(site free_wrong)
+	wrong=$(site 'free_[a-z]*')
 	get=$(site 'block_get[_.a-z0-9]*')
 	put=$(site block_put)
 	case $1 in
@@ -60,7 +60,9 @@ report_of() {
 	double_free*)
 		echo "double free: $(where dyn1), by $wrong; refused$(sites "$get" "$put")" ;;
 	overwritten_*)
-		echo "double free: $(where dyn1), by 0x0; refused$(sites "$get" "$put")" ;;
+		# Without debugging it is found later, when nobody knows by whom.
+		[ -n "$letters" ] || wrong=0x0
+		echo "double free: $(where dyn1), by $wrong; refused$(sites "$get" "$put")" ;;
 	interior_free)
 		echo "free of an address that starts no block: $(where dyn1), by $wrong; refused$(sites "$get")" ;;
 	tail_free)
