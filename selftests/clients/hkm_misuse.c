@@ -5,8 +5,8 @@
  * module does it; the parameter mismatches holds what went wrong, and address
  * the pointer that was first misused.
  *
- * Where a report has to name the caller, it is block_get...(), block_put() or
- * free_wrong().
+ * Where a report has to name the caller, it is block_get...(), block_put(),
+ * free_wrong() or free_unnoticed().
  */
 #include <linux/cpumask.h>
 #include <linux/err.h>
@@ -244,20 +244,25 @@ static void double_free_remote(void)
 	remote_free_twice(false);
 }
 
-/*
- * Without its key the block passes for a live one. It is found out when it
- * enters the shared tier while it is there, or for the second time.
- */
+/* Without its key the block passes for a live one, but for debug=. */
+static noinline void free_unnoticed(void *p)
+{
+	misused(p);
+	key_overwrite(p);
+	hkm_kfree(p);
+	barrier();
+}
+
+/* It is found out when it enters the shared tier while it is there. */
 static void overwritten_ring(void)
 {
 	unsigned int i;
 
 	for (i = 0; i < REPEATS; i++) {
 		many_get(0, MANY);
-		misused(many[0]);
 		block_put(many[0]);
-		key_overwrite(many[0]);
-		many_put(0, MANY);
+		free_unnoticed(many[0]);
+		many_put(1, MANY);
 	}
 }
 
@@ -267,10 +272,8 @@ static void overwritten_batch(void)
 
 	for (i = 0; i < REPEATS; i++) {
 		many_get(0, 2 * MANY);
-		misused(many[0]);
 		many_put(0, MANY);
-		key_overwrite(many[0]);
-		block_put(many[0]);
+		free_unnoticed(many[0]);
 		many_put(MANY, 2 * MANY);
 	}
 }
