@@ -248,7 +248,7 @@ static inline __alloc_size(2) void *devm_hkm_kzalloc(struct device *dev,
 /**
  * hkm_kfree_rcu() - free memory after a grace period
  * @ptr: what an allocation function returned, or NULL
- * @rhf: name of the struct rcu_head in the type of *@ptr
+ * @rhf: name of the struct rcu_head in the type of *@ptr, in its first 4 KiB
  *
  * For memory of kmalloc(), and that of vmalloc(), it is the kernel's kfree_rcu().
  *
@@ -260,7 +260,7 @@ do {									\
 									\
 	if (hkm_owns(__hkm_ptr))					\
 		__hkm_kfree_rcu(&__hkm_ptr->rhf);			\
-	else								\
+	else if (!ZERO_OR_NULL_PTR(__hkm_ptr))				\
 		kfree_rcu(__hkm_ptr, rhf);				\
 } while (0)
 
@@ -272,10 +272,10 @@ do {									\
  */
 #define hkm_kfree_rcu_mightsleep(ptr) __hkm_kfree_rcu_mightsleep(ptr)
 
-/* From 6.5 on, where slab.h brings cleanup.h. */
+/* Where slab.h brings cleanup.h. */
 #ifdef DEFINE_FREE
-DEFINE_FREE(hkm_kfree, void *, hkm_kfree(IS_ERR(_T) ? NULL : _T))
-DEFINE_FREE(hkm_kvfree, void *, hkm_kvfree(IS_ERR(_T) ? NULL : _T))
+DEFINE_FREE(hkm_kfree, void *, IS_ERR_OR_NULL(_T) ? (void)0 : hkm_kfree(_T))
+DEFINE_FREE(hkm_kvfree, void *, IS_ERR_OR_NULL(_T) ? (void)0 : hkm_kvfree(_T))
 #endif
 
 #endif /* _HAKMEM_H */

@@ -14,6 +14,7 @@
  * none may use the emergency reserves.
  */
 #include <linux/mm.h>
+#include <linux/prandom.h>
 #include <linux/random.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
@@ -33,7 +34,8 @@
 			 __GFP_HIGH)
 
 /* Lists the blocks of @run, in random order if so asked. */
-static unsigned int run_list(const struct hkm_run *run, u32 size, void **blocks)
+static unsigned int run_list(const struct hkm_run *run, u32 size, void **blocks,
+			     struct rnd_state *rnd)
 {
 	unsigned int nr = 0, i;
 	void *block;
@@ -41,7 +43,7 @@ static unsigned int run_list(const struct hkm_run *run, u32 size, void **blocks)
 	for (block = run->next; block < run->end; block += size) {
 		i = nr;
 		if (hkm_random_order) {
-			i = get_random_u32_below(nr + 1);
+			i = prandom_u32_state(rnd) % (nr + 1);
 			blocks[nr] = blocks[i];
 		}
 		blocks[i] = block;
@@ -67,7 +69,7 @@ static void blocks_scatter(struct hkm_cpu *cpu, unsigned int class_id,
  * one if @block asks for it.
  */
 static void chunk_install(struct hkm_cpu *cpu, const struct hkm_chunk *chunk,
-			  bool zeroed, void **block)
+			  bool zeroed, void **block, struct rnd_state *rnd)
 {
 	unsigned int class_id = chunk->class_id, nr;
 	u32 size = hkm_classes[class_id].size_bytes;
@@ -88,7 +90,7 @@ static void chunk_install(struct hkm_cpu *cpu, const struct hkm_chunk *chunk,
 	if (!hkm_random_order && cpu != &hkm_cpu_busy &&
 	    run.end - run.next > size && hkm_cpu_install(cpu, class_id, &run))
 		return;
-	nr = run_list(&run, size, list);
+	nr = run_list(&run, size, list, rnd);
 	if (block) {
 		*block = *blocks++;
 		nr--;
@@ -112,6 +114,7 @@ void *hkm_alloc_refill(unsigned int class_id, unsigned int home, gfp_t gfp,
 	struct hkm_chunk *chunk[HKM_SPAN_MAX_CHUNKS];
 	unsigned int bundle, nr, i;
 	void *block = NULL;
+	struct rnd_state rnd;
 	struct hkm_cpu *cpu;
 
 	/* Blocks of a chunk live longer than this request: see run_pop(). */
@@ -133,12 +136,15 @@ void *hkm_alloc_refill(unsigned int class_id, unsigned int home, gfp_t gfp,
 	if (!nr)
 		return NULL;
 
+	/* Not inside the section: the kernel's generator takes a lock. */
+	if (hkm_random_order)
+		prandom_seed_state(&rnd, get_random_u64());
 	preempt_disable();
 	cpu = hkm_cpu_enter();
 	for (i = 0; i < nr; i++) {
 		hkm_count(class_id, HKM_refills);
 		chunk_install(hkm_cpu_own(cpu), chunk[i], *zeroed,
-			      i ? NULL : &block);
+			      i ? NULL : &block, &rnd);
 	}
 	hkm_count(class_id, HKM_slow_allocs);
 	hkm_count(class_id, HKM_refill_allocs);
