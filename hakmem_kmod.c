@@ -56,8 +56,7 @@ MODULE_PARM_DESC(random_order,
 
 /*
  * Finds mistakes in production. Each sample costs interrupts on all CPUs and some
- * milliseconds of requests on the slow path: 100 is a good value, 1 slows all else
- * down. At most 1 MiB is kept for samples.
+ * milliseconds on the slow path: 100 is a good value, 1 slows all else down.
  */
 static unsigned int sample_interval_ms;
 module_param(sample_interval_ms, uint, 0444);
