@@ -55,9 +55,8 @@ MODULE_PARM_DESC(random_order,
 		 "hand out the blocks of a new chunk in random order (default N)");
 
 /*
- * Finds mistakes in production: a sample faults when it is misused. Each one costs
- * some interrupts to all CPUs and a request or two on the slow path, so that
- * 100 is a good value, and 1 slows all else down. At most 1 MiB is kept for them.
+ * Finds mistakes in production. Each sample costs interrupts on all CPUs and some
+ * milliseconds on the slow path: 100 is a good value, 1 slows all else down.
  */
 static unsigned int sample_interval_ms;
 module_param(sample_interval_ms, uint, 0444);
@@ -85,8 +84,7 @@ static int __init hakmem_init(void)
 	}
 	err = hkm_sample_init(sample_interval_ms);
 	if (err) {
-		pr_err("sample_interval_ms=%u: not from 0 to 3600000\n",
-		       sample_interval_ms);
+		pr_err("sample_interval_ms=%u: not from 0 to 3600000\n", sample_interval_ms);
 		if (!IS_BUILTIN(CONFIG_HAKMEM))
 			return err;
 	}

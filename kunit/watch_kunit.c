@@ -3,6 +3,7 @@
  * Watching: every CPU goes by the slow path, and nothing else changes.
  */
 #include <linux/cpumask.h>
+#include <linux/sched.h>
 #include <linux/sizes.h>
 
 #include "common.h"
@@ -116,6 +117,8 @@ static void storm_thread(unsigned int id, void *arg)
 			hkm_watch_get();
 			on_each_cpu(look_for_strays, storm, 1);
 			hkm_watch_put();
+			/* On one CPU a grace period is over at once. */
+			cond_resched();
 		} while (atomic_read(&storm->nr_done) < STORM_THREADS - 1);
 		return;
 	}

@@ -194,6 +194,8 @@ static void chunk_retire(struct hkm_chunk *chunk, void *arg)
 			pr_err("still in use: %px, class %s, %u bytes\n",
 			       slot->block, cl->name, cl->size_bytes);
 	}
+	/* A later free of its first block must not be taken for kmalloc()'s. */
+	set_page_private(virt_to_page(chunk->base), 1);
 	kfree(chunk);
 }
 

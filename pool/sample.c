@@ -41,6 +41,7 @@
 #include <linux/notifier.h>
 #include <linux/poison.h>
 #include <linux/printk.h>
+#include <linux/rcupdate.h>
 #include <linux/string.h>
 #include <linux/vmalloc.h>
 #include <linux/workqueue.h>
@@ -516,6 +517,8 @@ void hkm_sample_exit(void)
 		return;
 	/* Each may start the next; without requests, tick starts nothing. */
 	irq_work_sync(&settle_irq_work);
+	/* It may be ending on another CPU than the one waited for. */
+	synchronize_rcu();
 	cancel_work_sync(&settle_work);
 	cancel_delayed_work_sync(&tick_work);
 	unregister_die_notifier(&sample_oops_nb);

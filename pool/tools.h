@@ -17,6 +17,7 @@
 #include <linux/kasan.h>
 #include <linux/kmemleak.h>
 #include <linux/math.h>
+#include <linux/mm.h>
 #include <linux/preempt.h>
 #include <linux/string.h>
 
@@ -27,6 +28,9 @@
 
 static inline void hkm_kasan_set(const void *p, size_t bytes, u8 value)
 {
+	/* A sample's: the shadow, if there is one, is not ours. */
+	if (is_vmalloc_addr(p))
+		return;
 	__memset(kasan_mem_to_shadow(p), value,
 		 bytes >> KASAN_SHADOW_SCALE_SHIFT);
 }
