@@ -14,6 +14,7 @@
 #include "pool/freelist.h"
 #include "pool/harden.h"
 #include "pool/refill.h"
+#include "pool/sample.h"
 #include "pool/size_class.h"
 #include "pool/tools.h"
 #include "pool/trim.h"
@@ -54,6 +55,15 @@ module_param(random_order, bool, 0444);
 MODULE_PARM_DESC(random_order,
 		 "hand out the blocks of a new chunk in random order (default N)");
 
+/*
+ * Finds mistakes in production. Each sample costs interrupts on all CPUs and some
+ * milliseconds on the slow path: 100 is a good value, 1 slows all else down.
+ */
+static unsigned int sample_interval_ms;
+module_param(sample_interval_ms, uint, 0444);
+MODULE_PARM_DESC(sample_interval_ms,
+		 "serve one request in this many ms (up to 3600000) with memory that faults when misused; not where buffers are used for DMA or scatterlists (default 0: none)");
+
 static int __init hakmem_init(void)
 {
 	int err;
@@ -72,6 +82,12 @@ static int __init hakmem_init(void)
 		if (!IS_BUILTIN(CONFIG_HAKMEM))
 			return err;
 		hkm_size_classes_init(0);
+	}
+	err = hkm_sample_init(sample_interval_ms);
+	if (err) {
+		pr_err("sample_interval_ms=%u: not from 0 to 3600000\n", sample_interval_ms);
+		if (!IS_BUILTIN(CONFIG_HAKMEM))
+			return err;
 	}
 	hkm_harden_init();
 	err = hkm_policy_init();
@@ -95,8 +111,10 @@ static int __init hakmem_init(void)
 	err = hkm_sysfs_init();
 	if (err)
 		goto trim;
+	hkm_watch_init();
 	if (hkm_debug)
 		hkm_watch_get();
+	hkm_sample_start();
 	return 0;
 
 trim:
@@ -121,6 +139,7 @@ static void __exit hakmem_exit(void)
 	hkm_derived_exit();
 	hkm_nmi_free_exit();
 	hkm_trim_exit();
+	hkm_sample_exit();
 	hkm_pool_drain();
 	hkm_cpu_exit();
 	hkm_shared_exit();

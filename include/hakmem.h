@@ -21,9 +21,6 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/types.h>
-#if __has_include(<linux/cleanup.h>)
-#include <linux/cleanup.h>
-#endif
 
 struct device;
 
@@ -44,7 +41,8 @@ unsigned int __must_check hkm_kmalloc_bulk(size_t size, gfp_t flags, size_t nr,
 void hkm_kvfree(const void *p);
 void hkm_kvfree_sensitive(const void *p, size_t size);
 void *hkm_kvmalloc_node(size_t size, gfp_t flags, int node) __alloc_size(1) __malloc;
-void *hkm_kvrealloc(const void *p, size_t old_size, size_t new_size, gfp_t flags) __must_check __realloc_size(3);
+void *hkm_kvrealloc(const void *p, size_t old_size, size_t new_size,
+		    gfp_t flags) __must_check __realloc_size(3);
 
 void *devm_hkm_kmalloc(struct device *dev, size_t size, gfp_t flags) __alloc_size(2) __malloc;
 void devm_hkm_kfree(struct device *dev, const void *p);
@@ -250,7 +248,7 @@ static inline __alloc_size(2) void *devm_hkm_kzalloc(struct device *dev,
 /**
  * hkm_kfree_rcu() - free memory after a grace period
  * @ptr: what an allocation function returned, or NULL
- * @rhf: name of the struct rcu_head in the type of *@ptr
+ * @rhf: name of the struct rcu_head in the type of *@ptr, in its first 4 KiB
  *
  * For memory of kmalloc(), and that of vmalloc(), it is the kernel's kfree_rcu().
  *
@@ -262,7 +260,7 @@ do {									\
 									\
 	if (hkm_owns(__hkm_ptr))					\
 		__hkm_kfree_rcu(&__hkm_ptr->rhf);			\
-	else								\
+	else if (!ZERO_OR_NULL_PTR(__hkm_ptr))				\
 		kfree_rcu(__hkm_ptr, rhf);				\
 } while (0)
 
@@ -274,9 +272,10 @@ do {									\
  */
 #define hkm_kfree_rcu_mightsleep(ptr) __hkm_kfree_rcu_mightsleep(ptr)
 
+/* Where slab.h brings cleanup.h. */
 #ifdef DEFINE_FREE
-DEFINE_FREE(hkm_kfree, void *, if (!IS_ERR_OR_NULL(_T)) hkm_kfree(_T))
-DEFINE_FREE(hkm_kvfree, void *, if (!IS_ERR_OR_NULL(_T)) hkm_kvfree(_T))
+DEFINE_FREE(hkm_kfree, void *, IS_ERR_OR_NULL(_T) ? (void)0 : hkm_kfree(_T))
+DEFINE_FREE(hkm_kvfree, void *, IS_ERR_OR_NULL(_T) ? (void)0 : hkm_kvfree(_T))
 #endif
 
 #endif /* _HAKMEM_H */

@@ -78,14 +78,15 @@ static inline void hkm_shrinker_free(struct shrinker *shrinker)
 
 /*
  * Whether @page, the head page of a heap address, backs a kmalloc() buffer
- * above the slab sizes. From 6.15 on such pages have a type of their own.
+ * above the slab sizes. From 6.15 on such pages have a type of their own; before,
+ * they are told from other compound pages only by what kmalloc() does not set.
  */
 static inline bool hkm_page_is_large_kmalloc(const struct page *page)
 {
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 15, 0)
 	return PageLargeKmalloc(page);
 #else
-	return PageHead((struct page *)page);
+	return PageHead((struct page *)page) && !page_private(page);
 #endif
 }
 

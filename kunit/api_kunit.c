@@ -544,6 +544,19 @@ static void sensitive_free_clears(struct kunit *test)
 	}
 }
 
+static void free_block_has_no_size(struct kunit *test)
+{
+	void *p = hkm_kunit_alloc(SZ_8K, GFP_KERNEL);
+	u64 rejects = hkm_kunit_counter(HKM_CLASS_8K, HKM_rejects);
+
+	hkm_kfree(p);
+	KUNIT_EXPECT_EQ(test, hkm_ksize(hidden(p)), 0U);
+	KUNIT_EXPECT_NULL(test, hkm_krealloc(hidden(p), 5000, GFP_KERNEL));
+	KUNIT_EXPECT_NULL(test, hkm_krealloc(hidden(p), SZ_16K, GFP_KERNEL));
+	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(HKM_CLASS_8K, HKM_rejects),
+			rejects + 2);
+}
+
 static void live_blocks_are_counted(struct kunit *test)
 {
 	unsigned int id, i;
@@ -588,6 +601,7 @@ static struct kunit_case api_cases[] = {
 	KUNIT_CASE(nolock_gives_what_is_stocked),
 	KUNIT_CASE(nested_nolock_takes_the_shared_tier),
 	KUNIT_CASE(sensitive_free_clears),
+	KUNIT_CASE(free_block_has_no_size),
 	KUNIT_CASE(live_blocks_are_counted),
 	{}
 };

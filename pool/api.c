@@ -2,6 +2,7 @@
 /*
  * What clients call.
  */
+#include <linux/debug_locks.h>
 #include <linux/export.h>
 #include <linux/hash.h>
 #include <linux/mm.h>
@@ -16,6 +17,7 @@
 #include "freelist.h"
 #include "harden.h"
 #include "refill.h"
+#include "sample.h"
 #include "tools.h"
 #include "../include/hakmem.h"
 #include "../include/hkm_compat.h"
@@ -31,25 +33,28 @@ static unsigned int site_home(unsigned long site)
 	return hash_long(site, ilog2(HKM_NR_SHARDS));
 }
 
+/* Bytes of a block that are its holder's; 0 if @p is none, or free. */
+static size_t block_bytes(const struct hkm_chunk *chunk, const void *p)
+{
+	unsigned int index;
+
+	if (!hkm_chunk_block_index(chunk, p, &index) || hkm_block_is_marked(p))
+		return 0;
+	return hkm_debug_size(chunk, index);
+}
+
 /* Clears all of a block, as krealloc() with __GFP_ZERO relies on. */
 static void block_clear(void *block)
 {
 	memset(block, 0, hkm_ksize(block));
 }
 
-/* A block is complete: the tools are told whose it is from here on. */
-static __always_inline void block_issue(void *block, size_t size, gfp_t flags,
-					unsigned int class_id)
-{
-	hkm_kasan_redzone(block, size, hkm_classes[class_id].size_bytes);
-	hkm_leak_alloc(block, size, flags);
-}
-
-static noinline void *issue_cleared(void *block, size_t size, gfp_t flags,
+/* As hkm_kmalloc() ends on kernels that clear all memory. */
+static noinline void *issue_cleared(void *block, size_t size,
 				    unsigned int class_id)
 {
 	block_clear(block);
-	block_issue(block, size, flags, class_id);
+	hkm_kasan_redzone(block, size, hkm_classes[class_id].size_bytes);
 	return block;
 }
 
@@ -58,8 +63,8 @@ static __always_inline void *issue(void *block, size_t size, gfp_t flags,
 				   unsigned int class_id)
 {
 	if (unlikely(want_init_on_alloc(flags)))
-		return issue_cleared(block, size, flags, class_id);
-	block_issue(block, size, flags, class_id);
+		return issue_cleared(block, size, class_id);
+	hkm_kasan_redzone(block, size, hkm_classes[class_id].size_bytes);
 	return block;
 }
 
@@ -76,7 +81,7 @@ static void *block_deliver(void *block, size_t size, gfp_t flags,
 	hkm_block_unmark(block);
 	if (want_init_on_alloc(flags) && !zeroed)
 		block_clear(block);
-	block_issue(block, size, flags, class_id);
+	hkm_kasan_redzone(block, size, bytes);
 	trace_alloc(site, block, size, bytes, flags, class_id);
 	return block;
 }
@@ -90,8 +95,9 @@ static noinline void *alloc_kernel(size_t size, gfp_t flags)
 }
 
 /* Ends alloc_fast()'s section. NULL if neither CPU nor shared tier has stock. */
-static void *alloc_stocked(struct hkm_cpu *cpu, unsigned int class_id,
-			   unsigned int home, bool *zeroed)
+static __always_inline void *alloc_stocked(struct hkm_cpu *cpu,
+					   unsigned int class_id,
+					   unsigned int home, bool *zeroed)
 {
 	void *block = NULL;
 
@@ -106,6 +112,23 @@ static void *alloc_stocked(struct hkm_cpu *cpu, unsigned int class_id,
 	return block;
 }
 
+/* Ends alloc_fast()'s section only if the request is to be a sample. */
+static __always_inline void *alloc_sample(size_t size, gfp_t flags,
+					  unsigned int class_id,
+					  unsigned long site, struct hkm_cpu *cpu)
+{
+	struct hkm_sample *sample;
+
+	if (likely(cpu != &hkm_cpu_watched))
+		return NULL;
+	sample = hkm_sample_claim();
+	if (!sample)
+		return NULL;
+	hkm_cpu_leave(cpu);
+	preempt_enable();
+	return hkm_sample_alloc(sample, size, flags, class_id, site);
+}
+
 /*
  * The ring had nothing, or belongs to the context that we interrupted, or all
  * requests are being watched. Ends what alloc_fast() began. NULL if neither the
@@ -118,6 +141,9 @@ static void *pool_slow(size_t size, gfp_t flags, unsigned int class_id,
 	bool zeroed = false;
 	void *block;
 
+	block = alloc_sample(size, flags, class_id, site, cpu);
+	if (unlikely(block))
+		return block;
 	block = alloc_stocked(cpu, class_id, home, &zeroed);
 	if (unlikely(!block)) {
 		might_alloc(flags);
@@ -128,7 +154,9 @@ static void *pool_slow(size_t size, gfp_t flags, unsigned int class_id,
 		hkm_count(class_id, HKM_unserved);
 		return NULL;
 	}
-	return block_deliver(block, size, flags, class_id, site, zeroed);
+	block = block_deliver(block, size, flags, class_id, site, zeroed);
+	hkm_leak_alloc(block, hkm_classes[class_id].size_bytes, flags);
+	return block;
 }
 
 static noinline void *alloc_slow(size_t size, gfp_t flags,
@@ -195,6 +223,7 @@ static __always_inline bool alloc_hot(size_t size, gfp_t flags, void **block,
 	if (unlikely(!alloc_fast(step, block, class_id, cpu)))
 		return false;
 	*block = issue(*block, size, flags, *class_id);
+	hkm_leak_alloc(*block, hkm_classes[*class_id].size_bytes, flags);
 	return true;
 }
 
@@ -220,9 +249,12 @@ void *hkm_pool_alloc(size_t size, gfp_t flags, unsigned long site)
 
 	if (step >= HKM_NR_STEPS || (flags & HKM_GFP_KERNEL_ONLY))
 		return NULL;
+	might_alloc(flags);
 	if (!alloc_fast(step, &block, &class_id, &cpu))
 		return pool_slow(size, flags, class_id, site, cpu);
-	return issue(block, size, flags, class_id);
+	block = issue(block, size, flags, class_id);
+	hkm_leak_alloc(block, hkm_classes[class_id].size_bytes, flags);
+	return block;
 }
 
 /**
@@ -232,12 +264,13 @@ void *hkm_pool_alloc(size_t size, gfp_t flags, unsigned long site)
  *
  * Requests above 1.5 KiB and up to 52 KiB come from the pool; all others, those
  * with flags that ask for a zone, a node or accounting, and those for which the
- * page allocator has no chunk, come from kmalloc(). Power-of-two sizes are
- * aligned to their size, all others to at least 512 bytes.
+ * page allocator has no chunk, come from kmalloc(). Memory of the pool is aligned
+ * to 512 bytes at least, and to its size where that is a power of two.
  *
  * Context: Any; sleeps only if @flags allow. In NMI context only what is
  * already stocked is handed out.
- * Return: the memory, physically contiguous; NULL on failure; ZERO_SIZE_PTR for
+ * Return: the memory, physically contiguous (but for the samples that the module
+ * parameter sample_interval_ms asks for); NULL on failure; ZERO_SIZE_PTR for
  * @size 0.
  */
 void *hkm_kmalloc(size_t size, gfp_t flags)
@@ -294,6 +327,9 @@ void *hkm_kmalloc_nolock(size_t size, gfp_t flags)
 		return NULL;
 	if (alloc_fast(step, &block, &class_id, &cpu))
 		return issue(block, size, flags, class_id);
+	block = alloc_sample(size, flags, class_id, _RET_IP_, cpu);
+	if (unlikely(block))
+		return block;
 	block = alloc_stocked(cpu, class_id, site_home(_RET_IP_), &zeroed);
 	if (!block) {
 		hkm_count(class_id, HKM_unserved);
@@ -315,26 +351,34 @@ static bool is_kernels(const void *p)
 				  page_address(page) == p);
 }
 
-/* An address that is not the pool's: kmalloc's, nobody's, or nothing. */
+/* An address in no chunk: a sample's, kmalloc's, nobody's, or nothing. */
 static noinline void free_foreign(const void *p, unsigned long site)
 {
+	if (hkm_sample_free(p, site))
+		return;
 	if (is_kernels(p))
 		kfree(p);
 	else if (!ZERO_OR_NULL_PTR(p))
 		hkm_report_refused(HKM_FOREIGN_FREE, p, site);
 }
 
+/* An address in the pool that is no live block. */
+static void report_odd(const void *p, const struct hkm_chunk *chunk,
+		       unsigned long site)
+{
+	unsigned int index;
+
+	hkm_count(chunk->class_id, HKM_rejects);
+	hkm_report_refused(hkm_chunk_block_index(chunk, p, &index) ?
+			   HKM_DOUBLE_FREE : HKM_INTERIOR_FREE, p, site);
+}
+
 /* Not a live block of the pool. Ends the caller's preempt_disable(). */
 static noinline void free_odd(const void *p, const struct hkm_chunk *chunk,
 			      unsigned long site)
 {
-	unsigned int index;
-
-	if (chunk != &hkm_no_chunk) {
-		hkm_count(chunk->class_id, HKM_rejects);
-		hkm_report_refused(hkm_chunk_block_index(chunk, p, &index) ?
-				   HKM_DOUBLE_FREE : HKM_INTERIOR_FREE, p, site);
-	}
+	if (chunk != &hkm_no_chunk)
+		report_odd(p, chunk, site);
 	preempt_enable();
 	if (chunk == &hkm_no_chunk)
 		free_foreign(p, site);
@@ -347,13 +391,16 @@ static noinline void free_odd(const void *p, const struct hkm_chunk *chunk,
 static noinline void free_slow(void *block, struct hkm_chunk *chunk,
 			       struct hkm_cpu *cpu, unsigned long site)
 {
-	if (unlikely(hkm_debug))
-		hkm_debug_free(block, chunk, site);
+	if (unlikely(hkm_debug) && !hkm_debug_free(block, chunk, site)) {
+		hkm_count(chunk->class_id, HKM_rejects);
+		goto leave;
+	}
 	trace_free(site, block, chunk->class_id);
 	if (likely(cpu != &hkm_cpu_busy))
 		hkm_cpu_free(hkm_cpu_own(cpu), chunk->class_id, block);
 	else
 		hkm_remote_push(chunk->class_id, block);
+leave:
 	hkm_cpu_leave(cpu);
 	preempt_enable();
 }
@@ -362,15 +409,19 @@ static noinline void free_slow(void *block, struct hkm_chunk *chunk,
 static __always_inline void block_withdraw(void *block,
 					   const struct hkm_chunk *chunk)
 {
+	u32 bytes = hkm_classes[chunk->class_id].size_bytes;
+
 	hkm_block_mark(block);
+	debug_check_no_locks_freed(block, bytes);
 	hkm_leak_free(block);
-	hkm_kasan_poison(block, hkm_classes[chunk->class_id].size_bytes);
+	hkm_kasan_poison(block, bytes);
 }
 
 static noinline void free_cleared(void *block, struct hkm_chunk *chunk,
 				  unsigned long site)
 {
-	u32 bytes = hkm_classes[chunk->class_id].size_bytes;
+	/* Not its red zone, which is yet to be looked at. */
+	size_t bytes = block_bytes(chunk, block);
 
 	hkm_kasan_unpoison(block, bytes);
 	memset(block, 0, bytes);
@@ -431,7 +482,7 @@ bool hkm_owns(const void *p)
 	preempt_disable();
 	owns = hkm_chunk_lookup(p);
 	preempt_enable();
-	return owns;
+	return owns || hkm_sample_owns(p);
 }
 EXPORT_SYMBOL_GPL(hkm_owns);
 
@@ -444,44 +495,91 @@ EXPORT_SYMBOL_GPL(hkm_owns);
 void *hkm_block_of(const void *p)
 {
 	struct hkm_chunk *chunk;
-	void *block;
+	void *block = NULL;
 
 	preempt_disable();
 	chunk = hkm_chunk_lookup(p);
-	block = chunk->slot[(p - chunk->base) /
-			    hkm_classes[chunk->class_id].size_bytes].block;
+	if (likely(chunk))
+		block = chunk->slot[(p - chunk->base) /
+				    hkm_classes[chunk->class_id].size_bytes].block;
 	preempt_enable();
-	return block;
+	return block ?: hkm_sample_block_of(p);
 }
 
 /**
- * hkm_ksize() - usable size of an allocation
+ * hkm_ksize() - size of the memory behind an allocation
  * @p: what an allocation function returned, or NULL
  *
- * The holder of @p may use them all from then on.
+ * To use more than was asked for, call hkm_krealloc() first: compiler and KASAN
+ * know no more than that.
  *
- * Context: Any.
- * Return: bytes that may be used, at least those asked for; 0 for NULL,
- * ZERO_SIZE_PTR, and an address that no allocation function returned.
+ * Context: Any; in NMI context not for memory that came from kmalloc().
+ * Return: bytes to which hkm_krealloc() grows in place, at least those asked for;
+ * 0 for NULL, ZERO_SIZE_PTR, memory of the pool that is free, and an address that
+ * no allocation function returned.
  */
 size_t hkm_ksize(const void *p)
 {
 	struct hkm_chunk *chunk;
-	unsigned int index;
 	size_t size = 0;
 
 	preempt_disable();
 	chunk = hkm_chunk_lookup(p);
-	if (chunk && hkm_chunk_block_index(chunk, p, &index)) {
-		size = hkm_debug_size(chunk, index);
-		hkm_kasan_unpoison(p, size);
-	}
+	if (chunk)
+		size = block_bytes(chunk, p);
 	preempt_enable();
-	if (!chunk && is_kernels(p))
-		size = ksize(p);
+	if (!chunk)
+		size = is_kernels(p) ? ksize(p) : hkm_sample_size(p);
 	return size;
 }
 EXPORT_SYMBOL_GPL(hkm_ksize);
+
+/* Bytes of the class of @p; 0 for a sample. */
+static u32 class_bytes(const void *p)
+{
+	struct hkm_chunk *chunk;
+	u32 bytes = 0;
+
+	preempt_disable();
+	chunk = hkm_chunk_lookup(p);
+	if (chunk)
+		bytes = hkm_classes[chunk->class_id].size_bytes;
+	preempt_enable();
+	return bytes;
+}
+
+/* Makes all of a block accessible to KASAN; a sample is. */
+static void block_unpoison(const void *p)
+{
+	hkm_kasan_unpoison(p, class_bytes(p));
+}
+
+/* Ends a krealloc() in place: from @old_size bytes, all accessible to KASAN. */
+static void block_shrink(void *p, size_t new_size, size_t old_size, gfp_t flags)
+{
+	/* So that what is grown into later is zero. */
+	if (want_init_on_alloc(flags))
+		memset(p + new_size, 0, old_size - new_size);
+	if (hkm_sample_owns(p))
+		return;
+	if (unlikely(hkm_debug))
+		hkm_debug_resize(p, new_size);
+	hkm_kasan_redzone(p, new_size, class_bytes(p));
+}
+
+/* Reports a pointer that is no live allocation's. */
+static void refuse(const void *p, unsigned long site)
+{
+	const struct hkm_chunk *chunk;
+
+	preempt_disable();
+	chunk = hkm_chunk_lookup_raw(p);
+	if (chunk != &hkm_no_chunk)
+		report_odd(p, chunk, site);
+	else
+		hkm_report_refused(HKM_FOREIGN_FREE, p, site);
+	preempt_enable();
+}
 
 /**
  * hkm_krealloc() - change the size of an allocation
@@ -510,7 +608,7 @@ void *hkm_krealloc(const void *p, size_t new_size, gfp_t flags)
 	}
 	old_size = hkm_ksize(p);
 	if (!old_size) {
-		hkm_report_refused(HKM_FOREIGN_FREE, p, _RET_IP_);
+		refuse(p, _RET_IP_);
 		return NULL;
 	}
 	if (!hkm_owns(p)) {
@@ -522,12 +620,12 @@ void *hkm_krealloc(const void *p, size_t new_size, gfp_t flags)
 		if (!known)
 			return NULL;
 		p = known;
-	} else if (new_size <= old_size) {
-		/* So that what is grown into later is zero. */
-		if (want_init_on_alloc(flags))
-			memset((void *)p + new_size, 0, old_size - new_size);
-		hkm_kasan_redzone(p, new_size, old_size);
-		return (void *)p;
+	} else {
+		block_unpoison(p);
+		if (new_size <= old_size) {
+			block_shrink((void *)p, new_size, old_size, flags);
+			return (void *)p;
+		}
 	}
 
 	fresh = hkm_kmalloc_from(new_size, flags, _RET_IP_);
@@ -554,8 +652,10 @@ void hkm_kfree_sensitive(const void *p)
 		return;
 	}
 	size = hkm_ksize(p);
-	if (size && hkm_owns(p) && !hkm_block_is_marked(p))
+	if (size && hkm_owns(p)) {
+		block_unpoison(p);
 		memzero_explicit((void *)p, size);
+	}
 	hkm_kfree(p);
 }
 EXPORT_SYMBOL_GPL(hkm_kfree_sensitive);

@@ -300,7 +300,10 @@ struct hkm_chunk *hkm_chunk_create(unsigned int class_id, unsigned int home,
 			hkm_debug_track_bytes(nr), gfp);
 	if (!chunk)
 		goto free_page;
-	/* A slot is no reference to its block. */
+	/*
+	 * A slot is no reference to its block. (Nor is the rcu_head then, in a
+	 * chunk that is on its way out, to the next callback's; but not for long.)
+	 */
 	kmemleak_no_scan(chunk);
 	chunk->base = page_address(page);
 	chunk->magic = cl->magic;
@@ -328,6 +331,9 @@ struct hkm_chunk *hkm_chunk_create(unsigned int class_id, unsigned int home,
 	page_ref_add(page, HKM_PAGE_REFS);
 	for (i = 0; i < nr; i++)
 		hkm_kasan_poison(chunk->slot[i].block, cl->size_bytes);
+	if (nr * cl->size_bytes < HKM_CHUNK_BYTES << order)
+		hkm_kasan_poison(chunk->slot[nr].block,
+				 (HKM_CHUNK_BYTES << order) - nr * cl->size_bytes);
 	atomic_long_add(1L << order, &nr_chunks[class_id]);
 	return chunk;
 

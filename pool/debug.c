@@ -2,7 +2,7 @@
 /*
  * Poison, red zones and sites, chosen by the letters that SLUB has for them.
  *
- * All requests are then watched (watch.c), and so come by here once. A free
+ * All requests are then watched (watch.c), and so come by here. A free
  * block is the pool's, a live one its caller's; what is kept of it lies in the
  * chunk's descriptor, behind the slots, and belongs to whoever the block belongs to.
  */
@@ -41,6 +41,7 @@ int __init hkm_debug_init(const char *letters, bool random_order)
 {
 	unsigned int checks = 0;
 
+	hkm_random_order = random_order;
 	for (; letters && *letters; letters++) {
 		switch (*letters) {
 		case 'P':
@@ -57,7 +58,6 @@ int __init hkm_debug_init(const char *letters, bool random_order)
 		}
 	}
 	hkm_debug = checks;
-	hkm_random_order = random_order;
 	return 0;
 }
 
@@ -70,6 +70,12 @@ int __init hkm_debug_init(const char *letters, bool random_order)
 size_t hkm_debug_track_bytes(unsigned int nr_blocks)
 {
 	return hkm_debug ? nr_blocks * sizeof(struct hkm_track) : 0;
+}
+
+/* Whether the block is the pool's, as far as is known. */
+static bool track_is_free(const struct hkm_track *track)
+{
+	return !track->alloc_site || track->free_site;
 }
 
 static struct hkm_track *track_of(const struct hkm_chunk *chunk,
@@ -169,17 +175,26 @@ void hkm_debug_alloc(void *block, size_t size, unsigned long site)
  * @site: return address of the call
  *
  * Context: Any, with preemption off.
+ * Return: false if the block was free before, its key overwritten, or is none; it
+ * is reported.
  */
-void hkm_debug_free(void *block, const struct hkm_chunk *chunk,
+bool hkm_debug_free(void *block, const struct hkm_chunk *chunk,
 		    unsigned long site)
 {
 	u32 bytes = hkm_classes[chunk->class_id].size_bytes;
 	struct hkm_track *track;
 	unsigned int index;
 
-	hkm_kasan_unpoison(block, bytes);
-	hkm_chunk_block_index(chunk, block, &index);
+	if (!hkm_chunk_block_index(chunk, block, &index)) {
+		hkm_report_refused(HKM_INTERIOR_FREE, block, site);
+		return false;
+	}
 	track = track_of(chunk, index);
+	if (track_is_free(track)) {
+		hkm_report_refused(HKM_DOUBLE_FREE, block, site);
+		return false;
+	}
+	hkm_kasan_unpoison(block, bytes);
 	track->free_site = site;
 	if (hkm_debug & HKM_DEBUG_REDZONE &&
 	    memchr_inv(block + track->size, HKM_RED, bytes - track->size))
@@ -188,6 +203,29 @@ void hkm_debug_free(void *block, const struct hkm_chunk *chunk,
 	if (hkm_debug & HKM_DEBUG_POISON)
 		poison(block, bytes);
 	hkm_kasan_poison(block, bytes);
+	return true;
+}
+
+/**
+ * hkm_debug_resize() - note that a block is used for fewer or more bytes
+ * @block: a live block, accessible to KASAN
+ * @size: bytes asked for now, no more than hkm_debug_size() allows
+ *
+ * Context: Any.
+ */
+void hkm_debug_resize(void *block, size_t size)
+{
+	struct hkm_chunk *chunk;
+	unsigned int index;
+
+	preempt_disable();
+	chunk = hkm_chunk_lookup(block);
+	hkm_chunk_block_index(chunk, block, &index);
+	track_of(chunk, index)->size = size;
+	if (hkm_debug & HKM_DEBUG_REDZONE)
+		memset(block + size, HKM_RED,
+		       hkm_classes[chunk->class_id].size_bytes - size);
+	preempt_enable();
 }
 
 /**

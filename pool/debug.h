@@ -37,8 +37,9 @@ size_t hkm_debug_track_bytes(unsigned int nr_blocks);
 void hkm_debug_create(struct hkm_chunk *chunk);
 void hkm_debug_release(struct hkm_chunk *chunk);
 void hkm_debug_alloc(void *block, size_t size, unsigned long site);
-void hkm_debug_free(void *block, const struct hkm_chunk *chunk,
+bool hkm_debug_free(void *block, const struct hkm_chunk *chunk,
 		    unsigned long site);
+void hkm_debug_resize(void *block, size_t size);
 size_t hkm_debug_size(const struct hkm_chunk *chunk, unsigned int index);
 const struct hkm_track *hkm_debug_track(const struct hkm_chunk *chunk,
 					const void *p);

@@ -13,6 +13,7 @@
 
 #include "api.h"
 #include "chunk.h"
+#include "sample.h"
 #include "../include/hakmem.h"
 #include "../include/hkm_compat.h"
 
@@ -106,7 +107,7 @@ EXPORT_SYMBOL_GPL(hkm_kvmalloc_node);
  */
 void hkm_kvfree(const void *p)
 {
-	if (is_vmalloc_addr(p))
+	if (is_vmalloc_addr(p) && !hkm_sample_owns(p))
 		vfree(p);
 	else
 		hkm_kfree(p);
@@ -122,7 +123,7 @@ EXPORT_SYMBOL_GPL(hkm_kvfree);
  */
 void hkm_kvfree_sensitive(const void *p, size_t size)
 {
-	if (is_vmalloc_addr(p))
+	if (is_vmalloc_addr(p) && !hkm_sample_owns(p))
 		kvfree_sensitive(p, size);
 	else
 		hkm_kfree_sensitive(p);

@@ -2,6 +2,7 @@
 /*
  * Reports of callers' mistakes, each kind once.
  */
+#include <linux/atomic.h>
 #include <linux/bitops.h>
 #include <linux/cache.h>
 #include <linux/preempt.h>
@@ -20,6 +21,19 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_secret);
 
 static unsigned long reported;
 
+#if IS_ENABLED(CONFIG_KUNIT)
+/* Test hook: reports of each kind, those not printed too. */
+atomic_long_t hkm_test_reports[HKM_NR_MISUSES];
+EXPORT_SYMBOL_IF_KUNIT(hkm_test_reports);
+
+static void test_report_count(enum hkm_misuse what)
+{
+	atomic_long_add(1, &hkm_test_reports[what]);
+}
+#else
+static void test_report_count(enum hkm_misuse what) { }
+#endif
+
 static const char * const misuse_text[HKM_NR_MISUSES] = {
 	[HKM_DOUBLE_FREE]   = "double free",
 	[HKM_INTERIOR_FREE] = "free of an address that starts no block",
@@ -27,6 +41,7 @@ static const char * const misuse_text[HKM_NR_MISUSES] = {
 	[HKM_STRAY_KFREE]   = "kfree() of pool memory",
 	[HKM_WRITE_AFTER_FREE] = "write after free",
 	[HKM_WRITE_PAST_END] = "write past the end of a block",
+	[HKM_WRITE_BEFORE]  = "write before the start of a block",
 };
 
 void __init hkm_harden_init(void)
@@ -43,6 +58,7 @@ static void report(enum hkm_misuse what, const void *p, unsigned long site,
 	const struct hkm_chunk *chunk;
 
 	trace_misuse(what, p, site);
+	test_report_count(what);
 	if (test_and_set_bit(what, &reported))
 		return;
 

@@ -6,6 +6,7 @@
 #ifndef _HKM_HARDEN_H
 #define _HKM_HARDEN_H
 
+#include <linux/atomic.h>
 #include <linux/types.h>
 
 enum hkm_misuse {
@@ -15,6 +16,7 @@ enum hkm_misuse {
 	HKM_STRAY_KFREE,
 	HKM_WRITE_AFTER_FREE,
 	HKM_WRITE_PAST_END,
+	HKM_WRITE_BEFORE,
 	HKM_NR_MISUSES
 };
 
@@ -51,5 +53,9 @@ __printf(4, 5)
 void hkm_report(enum hkm_misuse what, const void *p, unsigned long site,
 		const char *fmt, ...);
 void hkm_report_refused(enum hkm_misuse what, const void *p, unsigned long site);
+
+#if IS_ENABLED(CONFIG_KUNIT)
+extern atomic_long_t hkm_test_reports[HKM_NR_MISUSES];
+#endif
 
 #endif /* _HKM_HARDEN_H */

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Frees in NMI context, on kernels with kmemleak: its locks are not for NMIs. So
- * the block waits, marked as free, until an interrupt may come.
+ * the block waits, marked as free, until an interrupt may come. It waits on a list
+ * linked through its first word: here, on a kernel for debugging, a write after
+ * free may do harm; and such a free has no site.
  */
 #include <linux/irq_work.h>
 #include <linux/llist.h>
 #include <linux/preempt.h>
+#include <linux/rcupdate.h>
 
 #include "harden.h"
 #include "tools.h"
@@ -43,4 +46,6 @@ void hkm_nmi_free(void *block)
 void hkm_nmi_free_exit(void)
 {
 	irq_work_sync(&waiting_work);
+	/* The work may be ending on another CPU than the one waited for. */
+	synchronize_rcu();
 }

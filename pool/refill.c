@@ -14,6 +14,7 @@
  * none may use the emergency reserves.
  */
 #include <linux/mm.h>
+#include <linux/prandom.h>
 #include <linux/random.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
@@ -35,7 +36,8 @@
 			 __GFP_HIGH)
 
 /* Lists the blocks of @run, in random order if so asked. */
-static unsigned int run_list(const struct hkm_run *run, u32 size, void **blocks)
+static unsigned int run_list(const struct hkm_run *run, u32 size, void **blocks,
+			     struct rnd_state *rnd)
 {
 	unsigned int nr = 0, i;
 	void *block;
@@ -43,7 +45,7 @@ static unsigned int run_list(const struct hkm_run *run, u32 size, void **blocks)
 	for (block = run->next; block < run->end; block += size) {
 		i = nr;
 		if (hkm_random_order) {
-			i = get_random_u32_below(nr + 1);
+			i = prandom_u32_state(rnd) % (nr + 1);
 			blocks[nr] = blocks[i];
 		}
 		blocks[i] = block;
@@ -69,7 +71,7 @@ static void blocks_scatter(struct hkm_cpu *cpu, unsigned int class_id,
  * one if @block asks for it.
  */
 static void chunk_install(struct hkm_cpu *cpu, const struct hkm_chunk *chunk,
-			  bool zeroed, void **block)
+			  bool zeroed, void **block, struct rnd_state *rnd)
 {
 	unsigned int class_id = chunk->class_id, nr;
 	u32 size = hkm_classes[class_id].size_bytes;
@@ -90,7 +92,7 @@ static void chunk_install(struct hkm_cpu *cpu, const struct hkm_chunk *chunk,
 	if (!hkm_random_order && cpu != &hkm_cpu_busy &&
 	    run.end - run.next > size && hkm_cpu_install(cpu, class_id, &run))
 		return;
-	nr = run_list(&run, size, list);
+	nr = run_list(&run, size, list, rnd);
 	if (block) {
 		*block = *blocks++;
 		nr--;
@@ -115,6 +117,7 @@ void *hkm_alloc_refill(unsigned int class_id, unsigned int home, gfp_t gfp,
 	bool clear = want_init_on_alloc(gfp) && !(hkm_debug & HKM_DEBUG_POISON);
 	unsigned int bundle, nr, nr_old, i;
 	void *block = NULL;
+	struct rnd_state rnd;
 	struct hkm_cpu *cpu;
 
 	gfp = (gfp & ~HKM_GFP_EFFORT) | __GFP_NORETRY | __GFP_NOMEMALLOC;
@@ -144,6 +147,9 @@ void *hkm_alloc_refill(unsigned int class_id, unsigned int home, gfp_t gfp,
 		return NULL;
 	hkm_trim_kick();
 
+	/* Not inside the section: the kernel's generator takes a lock. */
+	if (hkm_random_order)
+		prandom_seed_state(&rnd, get_random_u64());
 	preempt_disable();
 	cpu = hkm_cpu_enter();
 	for (i = 0; i < nr; i++) {
@@ -152,7 +158,7 @@ void *hkm_alloc_refill(unsigned int class_id, unsigned int home, gfp_t gfp,
 		hkm_count(class_id, old ? HKM_reuses : HKM_refills);
 		/* Blocks of a chunk live longer than this request: see run_pop(). */
 		chunk_install(hkm_cpu_own(cpu), chunk[i], clear && !old,
-			      i ? NULL : &block);
+			      i ? NULL : &block, &rnd);
 	}
 	hkm_count(class_id, HKM_slow_allocs);
 	hkm_count(class_id, HKM_refill_allocs);
@@ -186,6 +192,8 @@ static void chunk_abandon(struct hkm_chunk *chunk, void *arg)
 			pr_err("still in use: %px, class %s, %u bytes\n",
 			       slot->block, cl->name, cl->size_bytes);
 	}
+	/* A later free of its first block must not be taken for kmalloc()'s. */
+	set_page_private(virt_to_page(chunk->base), 1);
 	kfree(chunk);
 }
 

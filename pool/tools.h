@@ -8,7 +8,8 @@
  * and the values are the page allocator's.
  *
  * To kmemleak each block that a caller holds is an object. Its locks are not for
- * NMI context: what is allocated there it does not know.
+ * NMI context, nor for callers of hkm_kmalloc_nolock(): what is allocated there
+ * it does not know.
  */
 #ifndef _HKM_TOOLS_H
 #define _HKM_TOOLS_H
@@ -16,6 +17,7 @@
 #include <linux/kasan.h>
 #include <linux/kmemleak.h>
 #include <linux/math.h>
+#include <linux/mm.h>
 #include <linux/preempt.h>
 #include <linux/string.h>
 
@@ -26,6 +28,9 @@
 
 static inline void hkm_kasan_set(const void *p, size_t bytes, u8 value)
 {
+	/* A sample's: the shadow, if there is one, is not ours. */
+	if (is_vmalloc_addr(p))
+		return;
 	__memset(kasan_mem_to_shadow(p), value,
 		 bytes >> KASAN_SHADOW_SCALE_SHIFT);
 }
@@ -70,10 +75,11 @@ static inline void hkm_nmi_free(void *block) { }
 static inline void hkm_nmi_free_exit(void) { }
 #endif
 
-static inline void hkm_leak_alloc(const void *block, size_t size, gfp_t flags)
+/* Its holder may come to use all of the block, see hkm_krealloc(). */
+static inline void hkm_leak_alloc(const void *block, size_t bytes, gfp_t flags)
 {
 	if (IS_ENABLED(CONFIG_DEBUG_KMEMLEAK) && !in_nmi())
-		kmemleak_alloc(block, size, 1, flags);
+		kmemleak_alloc(block, bytes, 1, flags);
 }
 
 static inline void hkm_leak_free(const void *block)

@@ -8,15 +8,17 @@
  * it, goes on with the CPU's own front end (hkm_cpu_own()). So the tiers work as
  * ever, only out of line.
  *
- * The pointer belongs to its CPU, and to the busy section that replaced it: a
- * section puts back what it found. So it is changed by an interrupt on that CPU
- * which did not hit a section; one that did is sent again. A later interrupt
- * or NMI leaves the pointer as it finds it.
+ * The pointer belongs to its CPU, and to the busy section that read it: when that
+ * ends, it puts back what it read. So an interrupt on the CPU changes the pointer,
+ * and a section that it hit may change it back. After a grace period such a section
+ * has ended, for preemption is off in it; then a second interrupt looks whether the
+ * change has lasted, and makes it again if not. Once all CPUs are found changed,
+ * all sections begin with the new pointer.
  */
 #include <linux/cpu.h>
 #include <linux/mutex.h>
 #include <linux/percpu.h>
-#include <linux/sched.h>
+#include <linux/rcupdate.h>
 #include <linux/smp.h>
 
 #include "cpu_cache.h"
@@ -29,10 +31,11 @@
 static DEFINE_MUTEX(watch_lock);
 /* Protected by watch_lock. */
 static unsigned int nr_watchers;
+static bool started;
 
 struct watch_switch {
 	bool watch;
-	atomic_t nr_busy;
+	atomic_t nr_changed;
 };
 
 static struct hkm_cpu *front_end(const struct watch_switch *to, int cpu)
@@ -43,12 +46,13 @@ static struct hkm_cpu *front_end(const struct watch_switch *to, int cpu)
 static void this_cpu_switch(void *arg)
 {
 	struct watch_switch *to = arg;
+	struct hkm_cpu *cpu = front_end(to, smp_processor_id());
 
-	if (this_cpu_read(hkm_cpu_this) == &hkm_cpu_busy)
-		atomic_inc(&to->nr_busy);
-	else
-		this_cpu_write(hkm_cpu_this,
-			       front_end(to, smp_processor_id()));
+	if (this_cpu_read(hkm_cpu_this) == cpu)
+		return;
+	atomic_inc(&to->nr_changed);
+	if (this_cpu_read(hkm_cpu_this) != &hkm_cpu_busy)
+		this_cpu_write(hkm_cpu_this, cpu);
 }
 
 static void switch_all(bool watch)
@@ -60,12 +64,22 @@ static void switch_all(bool watch)
 	for_each_possible_cpu(cpu)
 		if (!cpu_online(cpu))
 			per_cpu(hkm_cpu_this, cpu) = front_end(&to, cpu);
-	do {
-		atomic_set(&to.nr_busy, 0);
+	on_each_cpu(this_cpu_switch, &to, 1);
+	while (atomic_xchg(&to.nr_changed, 0)) {
+		synchronize_rcu();
 		on_each_cpu(this_cpu_switch, &to, 1);
-		cond_resched();
-	} while (atomic_read(&to.nr_busy));
+	}
 	cpus_read_unlock();
+}
+
+/* After the front ends: events may have been turned on before. */
+void __init hkm_watch_init(void)
+{
+	mutex_lock(&watch_lock);
+	started = true;
+	if (nr_watchers)
+		switch_all(true);
+	mutex_unlock(&watch_lock);
 }
 
 /**
@@ -77,7 +91,7 @@ static void switch_all(bool watch)
 int hkm_watch_get(void)
 {
 	mutex_lock(&watch_lock);
-	if (!nr_watchers++)
+	if (!nr_watchers++ && started)
 		switch_all(true);
 	mutex_unlock(&watch_lock);
 	return 0;
@@ -92,7 +106,7 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_watch_get);
 void hkm_watch_put(void)
 {
 	mutex_lock(&watch_lock);
-	if (!--nr_watchers)
+	if (!--nr_watchers && started)
 		switch_all(false);
 	mutex_unlock(&watch_lock);
 }

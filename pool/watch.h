@@ -5,6 +5,7 @@
 #ifndef _HKM_WATCH_H
 #define _HKM_WATCH_H
 
+void hkm_watch_init(void);
 int hkm_watch_get(void);
 void hkm_watch_put(void);
 

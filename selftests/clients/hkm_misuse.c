@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Makes a caller's mistake of the kind named by the parameter what, then
+ * Makes a caller's mistake of the kind named by the parameter what, twice, then
  * checks that the pool still hands out every block once and whole. Loading the
- * module does it; the parameter mismatches holds what went wrong.
+ * module does it; the parameter mismatches holds what went wrong, and address
+ * the pointer that was first misused.
+ *
+ * Where a report has to name the caller, it is block_get...(), block_put(),
+ * free_wrong() or free_unnoticed().
  */
 #include <linux/cpumask.h>
+#include <linux/err.h>
+#include <linux/hrtimer.h>
+#include <linux/jiffies.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -12,26 +19,52 @@
 #include <linux/sched.h>
 #include <linux/sizes.h>
 #include <linux/smp.h>
+#include <linux/spinlock.h>
 #include <linux/string.h>
 #include <linux/vmalloc.h>
 #include <hakmem.h>
+#include <hkm_compat.h>
 
 #include "pattern.h"
 
+#define POOL_MIN_BYTES	SZ_2K
 #define POOL_MAX_BYTES	(52 * SZ_1K)
 #define BLOCK_BYTES	9320
-#define CHECK_ROUNDS	1000
+/* The class that serves it by default: dyn1, six to a chunk. */
+#define BLOCK_CLASS_BYTES	10752
+
+#define REPEATS		2
+/* More than fit in a ring: the first ones freed are in the shared tier then. */
+#define MANY		64
 #define CHECK_HOLDS	64
+#define CHECK_CPU_ROUNDS	500
+#define TICK_NS		(100 * NSEC_PER_USEC)
+#define TICK_WAIT	(60 * HZ)
 
 static char *what = "";
 module_param(what, charp, 0444);
 MODULE_PARM_DESC(what, "kind of mistake, see the table in the source");
 
+static uint rounds = 10000;
+module_param(rounds, uint, 0444);
+MODULE_PARM_DESC(rounds, "allocations to check the pool with (default 10000)");
+
+static ulong stale;
+module_param(stale, ulong, 0444);
+MODULE_PARM_DESC(stale, "for stale_free: a block that leave_live left, under an earlier hakmem");
+
 static uint mismatches;
 module_param(mismatches, uint, 0444);
 MODULE_PARM_DESC(mismatches, "result: things that were not as they had to be");
 
+static char address[2 * sizeof(void *) + 1];
+module_param_string(address, address, sizeof(address), 0444);
+MODULE_PARM_DESC(address, "result: the pointer first misused");
+
 static u8 module_data[PAGE_SIZE];
+static void *many[2 * MANY];
+/* For the end: written to after they are freed. */
+static void *kept[REPEATS];
 
 static void expect(bool ok, const char *text)
 {
@@ -41,15 +74,14 @@ static void expect(bool ok, const char *text)
 	pr_err("%s: %s\n", what, text);
 }
 
-/* An address of nobody's block, to be refused, with memory to be left alone. */
-static void free_foreign(void *p, size_t bytes)
+static void misused(const void *p)
 {
-	pattern_fill(p, bytes, 1);
-	hkm_kfree(p);
-	expect(pattern_ok(p, bytes, 1), "foreign memory was written to");
+	if (!*address)
+		snprintf(address, sizeof(address), "%px", p);
 }
 
-static void *block_get(size_t bytes)
+/* The barriers keep the calls from becoming jumps, whose site is the caller's. */
+static noinline void *block_get(size_t bytes)
 {
 	void *p = hkm_kmalloc(bytes, GFP_KERNEL);
 
@@ -57,41 +89,208 @@ static void *block_get(size_t bytes)
 	return p;
 }
 
+/* The same, in an interrupt. */
+static noinline void *block_get_stocked(size_t bytes)
+{
+	void *p = hkm_kmalloc_nolock(bytes, 0);
+
+	expect(p, "nothing is stocked");
+	return p;
+}
+
+static noinline void block_put(void *p)
+{
+	hkm_kfree(p);
+	barrier();
+}
+
+static noinline void free_wrong(void *p)
+{
+	unsigned int i;
+
+	misused(p);
+	for (i = 0; i < REPEATS; i++) {
+		hkm_kfree(p);
+		barrier();
+	}
+}
+
+/* Blocks @from up to @to of many. */
+static void many_get(unsigned int from, unsigned int to)
+{
+	for (; from < to; from++)
+		many[from] = block_get(BLOCK_BYTES);
+}
+
+static void many_put(unsigned int from, unsigned int to)
+{
+	for (; from < to; from++)
+		block_put(many[from]);
+}
+
+/* What marks a block as free is in its second word. */
+static void key_overwrite(void *p)
+{
+	((unsigned long *)p)[1] = 1;
+}
+
 static void double_free(void)
 {
 	void *p = block_get(BLOCK_BYTES);
 
-	hkm_kfree(p);
-	hkm_kfree(p);
+	block_put(p);
+	free_wrong(p);
+	expect(block_get(BLOCK_BYTES) == p, "the block was not in the ring");
+	block_put(p);
 }
 
-static void free_on_this_cpu(void *p)
+static void free_wrong_on_this_cpu(void *p)
 {
-	hkm_kfree(p);
+	free_wrong(p);
 }
 
 static void double_free_other_cpu(void)
 {
-	int other = cpumask_any_but(cpu_online_mask, get_cpu());
+	int other = cpumask_any_but(cpu_online_mask, raw_smp_processor_id());
+	void *p = block_get(BLOCK_BYTES);
+
+	block_put(p);
+	if (other < nr_cpu_ids)
+		smp_call_function_single(other, free_wrong_on_this_cpu, p, true);
+	else
+		free_wrong(p);
+}
+
+static void double_free_batch(void)
+{
+	many_get(0, MANY);
+	many_put(0, MANY);
+	free_wrong(many[0]);
+}
+
+/* A block that was never handed out: the one after the first of a new chunk. */
+static void double_free_active(void)
+{
+	void *first = block_get(SZ_8K), *next = first + SZ_8K;
+
+	free_wrong(next);
+	expect(block_get(SZ_8K) == next, "the block was not in the active page");
+	block_put(next);
+	block_put(first);
+}
+
+/**
+ * struct hit - an interrupt that waits until it hits the pool at work
+ * @timer: fires on the CPU of the task
+ * @victim: a live block, freed by the interrupt
+ * @overwrite: whether the victim's key is to be overwritten
+ * @done: the mistake was made
+ */
+struct hit {
+	struct hrtimer timer;
+	void *victim;
+	bool overwrite;
+	bool done;
+};
+
+/*
+ * What is freed next to the pool at work goes to a remote stack, and a request
+ * is served with something else, of which the shared tier has enough. At any
+ * other time both use the ring, and the victim comes back.
+ */
+static enum hrtimer_restart hit_run(struct hrtimer *timer)
+{
+	struct hit *hit = container_of(timer, struct hit, timer);
 	void *p;
 
-	put_cpu();
-	p = block_get(BLOCK_BYTES);
+	block_put(hit->victim);
+	p = block_get_stocked(BLOCK_BYTES);
+	if (p == hit->victim) {
+		hrtimer_forward_now(timer, ns_to_ktime(TICK_NS));
+		return HRTIMER_RESTART;
+	}
+	if (hit->overwrite)
+		key_overwrite(hit->victim);
+	free_wrong(hit->victim);
+	block_put(p);
+	WRITE_ONCE(hit->done, true);
+	return HRTIMER_NORESTART;
+}
+
+static void remote_free_twice(bool overwrite)
+{
+	unsigned long end = jiffies + TICK_WAIT;
+	static struct hit hit;
+
+	hit.overwrite = overwrite;
+	many_get(0, MANY);
+	hit.victim = block_get(BLOCK_BYTES);
+	many_put(0, MANY);
+
+	hrtimer_setup(&hit.timer, hit_run, CLOCK_MONOTONIC,
+		      HRTIMER_MODE_REL_PINNED_HARD);
+	hrtimer_start(&hit.timer, ns_to_ktime(TICK_NS),
+		      HRTIMER_MODE_REL_PINNED_HARD);
+	while (!READ_ONCE(hit.done) && time_before(jiffies, end)) {
+		block_put(block_get(POOL_MIN_BYTES));
+		cond_resched();
+	}
+	hrtimer_cancel(&hit.timer);
+	expect(hit.done, "no interrupt hit the pool at work");
+}
+
+static void double_free_remote(void)
+{
+	remote_free_twice(false);
+}
+
+/* Without its key the block passes for a live one, but for debug=. */
+static noinline void free_unnoticed(void *p)
+{
+	misused(p);
+	key_overwrite(p);
 	hkm_kfree(p);
-	if (other < nr_cpu_ids)
-		smp_call_function_single(other, free_on_this_cpu, p, true);
-	else
-		hkm_kfree(p);
+	barrier();
+}
+
+/* It is found out when it enters the shared tier while it is there. */
+static void overwritten_ring(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < REPEATS; i++) {
+		many_get(0, MANY);
+		block_put(many[0]);
+		free_unnoticed(many[0]);
+		many_put(1, MANY);
+	}
+}
+
+static void overwritten_batch(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < REPEATS; i++) {
+		many_get(0, 2 * MANY);
+		many_put(0, MANY);
+		free_unnoticed(many[0]);
+		many_put(MANY, 2 * MANY);
+	}
+}
+
+static void overwritten_remote(void)
+{
+	remote_free_twice(true);
 }
 
 static void interior_free(void)
 {
 	void *p = block_get(BLOCK_BYTES);
 
-	hkm_kfree(p + 64);
-	hkm_kfree(p + SZ_4K);
-	hkm_kfree(p + BLOCK_BYTES - 1);
-	hkm_kfree(p);
+	free_wrong(p + 64);
+	free_wrong(p + SZ_4K);
+	free_wrong(p + BLOCK_BYTES - 1);
+	block_put(p);
 }
 
 /* The rest of a chunk, behind the only block of 52 KiB in it. */
@@ -99,8 +298,8 @@ static void tail_free(void)
 {
 	void *p = block_get(POOL_MAX_BYTES);
 
-	hkm_kfree(p + POOL_MAX_BYTES);
-	hkm_kfree(p);
+	free_wrong(p + POOL_MAX_BYTES);
+	block_put(p);
 }
 
 /* kmalloc()'s memory is welcome: all RAM once over would not fit if it leaked. */
@@ -120,6 +319,14 @@ static void foreign_kmalloc(void)
 	}
 }
 
+/* An address of nobody's block, to be refused, with memory to be left alone. */
+static void free_foreign(void *p, size_t bytes)
+{
+	pattern_fill(p, bytes, 1);
+	free_wrong(p);
+	expect(pattern_ok(p, bytes, 1), "foreign memory was written to");
+}
+
 static void foreign_vmalloc(void)
 {
 	void *p = vmalloc(SZ_64K);
@@ -128,6 +335,16 @@ static void foreign_vmalloc(void)
 	if (p)
 		free_foreign(p, SZ_64K);
 	vfree(p);
+}
+
+static void foreign_page(void)
+{
+	unsigned long page = __get_free_page(GFP_KERNEL);
+
+	expect(page, "no memory");
+	if (page)
+		free_foreign((void *)page, PAGE_SIZE);
+	free_page(page);
 }
 
 static void foreign_stack(void)
@@ -140,7 +357,28 @@ static void foreign_stack(void)
 static void foreign_module(void)
 {
 	free_foreign(module_data, sizeof(module_data));
-	hkm_kfree(foreign_module);
+	free_wrong(foreign_module);
+}
+
+/* Beyond all memory, not canonical, and the last byte there is. */
+static void foreign_garbage(void)
+{
+	free_wrong((void *)(PAGE_OFFSET + BIT(45)));
+	free_wrong((void *)0xdead4ead00000000);
+	free_wrong((void *)ULONG_MAX);
+}
+
+static void foreign_err_ptr(void)
+{
+	free_wrong(ERR_PTR(-ENOMEM));
+	free_wrong(ERR_PTR(-MAX_ERRNO));
+}
+
+static void foreign_user(void)
+{
+	free_wrong((void *)(TASK_SIZE - PAGE_SIZE));
+	free_wrong((void *)PAGE_SIZE);
+	free_wrong(ZERO_SIZE_PTR + 1);
 }
 
 static void null(void)
@@ -168,11 +406,106 @@ static void zero_size(void)
 static void stray_kfree(void)
 {
 	void *p = block_get(POOL_MAX_BYTES);
+	unsigned int i;
 
+	misused(p);
 	pattern_fill(p, POOL_MAX_BYTES, 1);
-	kfree(p);
+	for (i = 0; i < REPEATS; i++)
+		kfree(p);
 	expect(pattern_ok(p, POOL_MAX_BYTES, 1), "the block was taken away");
+	block_put(p);
+}
+
+/* Found when the block is handed out again. */
+static void write_after_free_at(size_t offset)
+{
+	unsigned int i;
+	u8 *p;
+
+	for (i = 0; i < REPEATS; i++) {
+		p = block_get(BLOCK_BYTES);
+		misused(p);
+		block_put(p);
+		p[offset] ^= 1;
+		expect(block_get(BLOCK_BYTES) == p, "another block came");
+		block_put(p);
+	}
+}
+
+static void write_after_free(void)
+{
+	write_after_free_at(100);
+}
+
+static void write_after_free_key(void)
+{
+	write_after_free_at(sizeof(unsigned long));
+}
+
+/* Found when hakmem is unloaded; misuse_exit() makes the mistake. */
+static void write_after_free_unload(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < REPEATS; i++) {
+		kept[i] = block_get(BLOCK_BYTES);
+		misused(kept[i]);
+	}
+}
+
+/* Found when the block is freed. */
+static void write_past_end(void)
+{
+	unsigned int i;
+	u8 *p;
+
+	for (i = 0; i < REPEATS; i++) {
+		p = block_get(BLOCK_BYTES);
+		misused(p);
+		p[BLOCK_BYTES] ^= 1;
+		block_put(p);
+	}
+}
+
+static void write_into_next(void)
+{
+	void *p = block_get(BLOCK_BYTES), *next = block_get(BLOCK_BYTES);
+
+	expect(next == p + BLOCK_CLASS_BYTES, "the blocks are not neighbours");
+	misused(p);
+	memset(p + BLOCK_BYTES, 1, BLOCK_CLASS_BYTES - BLOCK_BYTES + 64);
+	block_put(p);
+	block_put(next);
+}
+
+/* The ring has a block: this request does not sleep, but might have. */
+static void atomic_alloc(void)
+{
+	static DEFINE_SPINLOCK(lock);
+	void *p = block_get(SZ_8K);
+
+	block_put(p);
+	misused(p);
+	spin_lock(&lock);
+	expect(hkm_kmalloc(SZ_8K, GFP_KERNEL) == p, "the ring had no block");
+	spin_unlock(&lock);
+	block_put(p);
+}
+
+/* No mistake: neither from a ring and to it, nor where more than that is done. */
+static void atomic_free(void)
+{
+	static DEFINE_SPINLOCK(lock);
+	void *p = kmalloc(BLOCK_BYTES, GFP_KERNEL);
+
+	many_get(0, MANY);
+	spin_lock(&lock);
+	many_put(0, MANY);
 	hkm_kfree(p);
+	p = hkm_kmalloc(BLOCK_BYTES, GFP_ATOMIC);
+	hkm_kfree(p);
+	spin_unlock(&lock);
+	expect(p, "no memory");
 }
 
 static void huge(void)
@@ -203,9 +536,28 @@ static void overflow(void)
 /* Blocks of three classes, which hakmem has to name when it is unloaded. */
 static void leave_live(void)
 {
-	pattern_fill(block_get(2048), 2048, 1);
-	pattern_fill(block_get(BLOCK_BYTES), BLOCK_BYTES, 1);
-	pattern_fill(block_get(POOL_MAX_BYTES), POOL_MAX_BYTES, 1);
+	static const size_t sizes[] = { BLOCK_BYTES, BLOCK_BYTES, POOL_MIN_BYTES,
+					POOL_MAX_BYTES };
+	unsigned int i;
+	void *p;
+
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		p = block_get(sizes[i]);
+		pattern_fill(p, sizes[i], 1);
+		/* Not the one that starts a chunk. */
+		if (i == 1)
+			misused(p);
+	}
+}
+
+/* The memory is still its user's, who however cannot free it any more. */
+static void stale_free(void)
+{
+	void *p = (void *)stale;
+
+	expect(!hkm_owns(p), "a new pool owns it");
+	expect(pattern_ok(p, BLOCK_BYTES, 1), "it was somebody else's meanwhile");
+	free_foreign(p, BLOCK_BYTES);
 }
 
 static void nothing(void)
@@ -218,51 +570,105 @@ static const struct {
 } mistakes[] = {
 #define MISTAKE(name) { #name, name }
 	MISTAKE(nothing),
+	MISTAKE(null),
+	MISTAKE(zero_size),
+	MISTAKE(huge),
+	MISTAKE(overflow),
+	MISTAKE(atomic_free),
+	MISTAKE(atomic_alloc),
 	MISTAKE(double_free),
 	MISTAKE(double_free_other_cpu),
+	MISTAKE(double_free_batch),
+	MISTAKE(double_free_remote),
+	MISTAKE(double_free_active),
+	MISTAKE(overwritten_ring),
+	MISTAKE(overwritten_batch),
+	MISTAKE(overwritten_remote),
 	MISTAKE(interior_free),
 	MISTAKE(tail_free),
 	MISTAKE(foreign_kmalloc),
 	MISTAKE(foreign_vmalloc),
+	MISTAKE(foreign_page),
 	MISTAKE(foreign_stack),
 	MISTAKE(foreign_module),
-	MISTAKE(null),
-	MISTAKE(zero_size),
+	MISTAKE(foreign_garbage),
+	MISTAKE(foreign_err_ptr),
+	MISTAKE(foreign_user),
 	MISTAKE(stray_kfree),
-	MISTAKE(huge),
-	MISTAKE(overflow),
+	MISTAKE(write_after_free),
+	MISTAKE(write_after_free_key),
+	MISTAKE(write_after_free_unload),
+	MISTAKE(write_past_end),
+	MISTAKE(write_into_next),
 	MISTAKE(leave_live),
+	MISTAKE(stale_free),
 #undef MISTAKE
 };
 
-/* Holds many blocks at a time: were one of them given out twice, it shows. */
+struct checked {
+	void *p;
+	u32 bytes;
+};
+
+static bool overlap(const struct checked *a, const struct checked *b)
+{
+	return a->p && b->p && a->p < b->p + b->bytes && b->p < a->p + a->bytes;
+}
+
+static void checked_take(struct checked *hold, unsigned int n, u32 bytes)
+{
+	struct checked fresh = { .p = block_get(bytes), .bytes = bytes };
+	unsigned int i;
+
+	if (!fresh.p)
+		return;
+	expect(hkm_ksize(fresh.p) >= bytes, "a block is too small");
+	for (i = 0; i < CHECK_HOLDS; i++)
+		expect(!overlap(&hold[i], &fresh), "two live blocks overlap");
+	hold[n] = fresh;
+	pattern_fill(fresh.p, bytes, n);
+}
+
+static void checked_drop(struct checked *hold, unsigned int n)
+{
+	if (!hold[n].p)
+		return;
+	expect(pattern_ok(hold[n].p, hold[n].bytes, n), "a block was damaged");
+	block_put(hold[n].p);
+	hold[n].p = NULL;
+}
+
+static void go_to_cpu(unsigned int cpu)
+{
+	expect(!set_cpus_allowed_ptr(current, cpumask_of(cpu)), "CPU is offline");
+}
+
+/*
+ * Holds many blocks at a time: were one of them given out twice, it shows. Goes
+ * from CPU to CPU, as any ring may be affected.
+ */
 static void pool_check(void)
 {
-	struct {
-		void *p;
-		u32 bytes;
-	} hold[CHECK_HOLDS] = { };
+	static struct checked hold[CHECK_HOLDS];
+	int cpu = raw_smp_processor_id();
 	struct rnd_state rnd;
 	unsigned int i;
 
 	prandom_seed_state(&rnd, 1);
-	for (i = 0; i < CHECK_ROUNDS + CHECK_HOLDS; i++) {
-		unsigned int n = i % CHECK_HOLDS;
-
-		if (hold[n].p) {
-			expect(pattern_ok(hold[n].p, hold[n].bytes, n),
-			       "a block was damaged");
-			hkm_kfree(hold[n].p);
-			hold[n].p = NULL;
+	for (i = 0; i < rounds; i++) {
+		if (i % CHECK_CPU_ROUNDS == CHECK_CPU_ROUNDS - 1) {
+			cpu = cpumask_next(cpu, cpu_online_mask);
+			if (cpu >= nr_cpu_ids)
+				cpu = cpumask_first(cpu_online_mask);
+			go_to_cpu(cpu);
 		}
-		if (i >= CHECK_ROUNDS)
-			continue;
-		hold[n].bytes = SZ_2K + prandom_u32_state(&rnd) %
-				(POOL_MAX_BYTES - SZ_2K + 1);
-		hold[n].p = block_get(hold[n].bytes);
-		if (hold[n].p)
-			pattern_fill(hold[n].p, hold[n].bytes, n);
+		checked_drop(hold, i % CHECK_HOLDS);
+		checked_take(hold, i % CHECK_HOLDS,
+			     POOL_MIN_BYTES + prandom_u32_state(&rnd) %
+			     (POOL_MAX_BYTES - POOL_MIN_BYTES + 1));
 	}
+	for (i = 0; i < CHECK_HOLDS; i++)
+		checked_drop(hold, i);
 }
 
 static int __init misuse_init(void)
@@ -272,6 +678,8 @@ static int __init misuse_init(void)
 	for (i = 0; i < ARRAY_SIZE(mistakes); i++) {
 		if (strcmp(mistakes[i].name, what))
 			continue;
+		/* So that it is known in whose ring a block is. */
+		go_to_cpu(raw_smp_processor_id());
 		mistakes[i].make();
 		pool_check();
 		return 0;
@@ -282,6 +690,14 @@ static int __init misuse_init(void)
 
 static void __exit misuse_exit(void)
 {
+	unsigned int i;
+
+	for (i = 0; i < REPEATS; i++) {
+		if (!kept[i])
+			continue;
+		block_put(kept[i]);
+		((u8 *)kept[i])[100] ^= 1;
+	}
 }
 
 module_init(misuse_init);

@@ -4,10 +4,12 @@
  *
  * Workers, bound to all online CPUs, allocate, hold and free blocks of mixed
  * sizes, most of them by way of another worker's inbox, and check what a block
- * holds before it goes. With irq=1 a hard interrupt on every CPU, and with nmi=1
- * an NMI handler (for NMIs that somebody injects), do the same and hand blocks
- * to the workers. Loading the module runs the test; it then stays loaded, with
- * the results in its read-only parameters.
+ * holds before it goes. Whatever interrupts a worker on its CPU does the same:
+ * with softirq=1 a timer, with irq=1 a hard interrupt, with both a tasklet too
+ * (which the hard interrupt schedules), and with nmi=1 an NMI handler, for NMIs
+ * that somebody injects. They get blocks from the worker, and send it theirs,
+ * which go on to other contexts. Loading the module runs the test; it then stays
+ * loaded, with the results in its read-only parameters.
  *
  * A block's size and owner travel beside it, never inside: so two owners of one
  * block do not agree by chance.
@@ -16,8 +18,11 @@
 #include <linux/delay.h>
 #include <linux/err.h>
 #include <linux/hrtimer.h>
+#include <linux/interrupt.h>
+#include <linux/jiffies.h>
 #include <linux/kfifo.h>
 #include <linux/kthread.h>
+#include <linux/ktime.h>
 #include <linux/minmax.h>
 #include <linux/module.h>
 #include <linux/prandom.h>
@@ -26,6 +31,7 @@
 #include <linux/sizes.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
+#include <linux/timer.h>
 #include <asm/nmi.h>
 #include <hakmem.h>
 #include <hkm_compat.h>
@@ -42,17 +48,32 @@
 #define INBOX_BLOCKS	64
 #define NESTED_BLOCKS	32
 #define TICK_NS		(500 * NSEC_PER_USEC)
+/* Where KASAN slows all down, interrupts must leave time for the rest. */
+#define TICK_SHARE	3
+#define TIMER_JIFFIES	(HZ / 50)
+#define TIMER_STEPS_MAX	100
+
+enum context {
+	TASK,
+	TIMER,
+	TASKLET,
+	HARDIRQ,
+	NMI,
+	NR_CONTEXTS
+};
 
 /**
  * struct hold - one live block
  * @p: the block; NULL for none
  * @bytes: size asked for
  * @tag: its owner's mark, see pattern.h
+ * @from: context that allocated it
  */
 struct hold {
 	void *p;
 	u32 bytes;
 	u32 tag;
+	enum context from;
 };
 
 /**
@@ -60,6 +81,8 @@ struct hold {
  * @runs: times it ran
  * @allocs: blocks it got
  * @frees: blocks it freed
+ * @taken: of these, blocks that another kind of context had allocated
+ * @nested: times it interrupted another than a task
  * @failed: requests that were given NULL
  * @mismatches: blocks that were not as they had to be
  */
@@ -67,53 +90,81 @@ struct tally {
 	unsigned long runs;
 	unsigned long allocs;
 	unsigned long frees;
+	unsigned long taken;
+	unsigned long nested;
 	unsigned long failed;
 	unsigned long mismatches;
 };
 
 /**
- * struct nested - an interrupt's or NMI's part on one CPU
+ * struct part - what one context does, and owns
+ * @context: which it is
  * @tally: its counts
  * @rnd: its random numbers
- * @hold: blocks it keeps from one run to the next
- * @box: blocks it hands to its worker; it alone puts, the worker alone gets
  */
-struct nested {
+struct part {
+	enum context context;
 	struct tally tally;
 	struct rnd_state rnd;
+};
+
+/**
+ * struct nested - the part of an interrupt or NMI on one CPU
+ * @part: what it does
+ * @hold: blocks it keeps from one run to the next
+ * @in: blocks from the worker, which alone puts; it alone gets
+ * @out: blocks for the worker, which alone gets; it alone puts
+ */
+struct nested {
+	struct part part;
 	struct hold hold[NESTED_HOLDS];
-	DECLARE_KFIFO(box, struct hold, NESTED_BLOCKS);
+	DECLARE_KFIFO(in, struct hold, NESTED_BLOCKS);
+	DECLARE_KFIFO(out, struct hold, NESTED_BLOCKS);
+};
+
+/**
+ * struct interrupts - all that may interrupt the tasks of one CPU
+ * @running: the innermost of them that runs now, or TASK; each leaves it as found
+ * @nested: their parts; TASK's is not used
+ * @timer: runs TIMER
+ * @tasklet: runs TASKLET
+ * @tick: runs HARDIRQ
+ */
+struct interrupts {
+	enum context running;
+	struct nested nested[NR_CONTEXTS];
+	struct timer_list timer;
+	struct tasklet_struct tasklet;
+	struct hrtimer tick;
 };
 
 /**
  * struct worker - a thread and what it owns
  * @task: the thread
- * @tally: its counts
- * @rnd: its random numbers
+ * @part: what it does
  * @hold: blocks it keeps
  * @lock: held by the worker alone, to be in atomic context
  * @inbox_lock: serialises those that put into @inbox
- * @inbox: blocks sent by other workers; the worker alone gets
- * @timer: fires on the worker's CPU
- * @tick: what @timer owns
- * @nmi: what the NMI handler owns on the worker's CPU
+ * @inbox: blocks sent by workers; the worker alone gets
+ * @interrupts: of its CPU; NULL for all workers there but one
  */
 struct worker {
 	struct task_struct *task;
-	struct tally tally;
-	struct rnd_state rnd;
+	struct part part;
 	struct hold hold[WORKER_HOLDS];
 	spinlock_t lock;		/* for atomic context alone */
 	spinlock_t inbox_lock;		/* who puts into inbox */
 	DECLARE_KFIFO(inbox, struct hold, INBOX_BLOCKS);
-	struct hrtimer timer;
-	struct nested tick;
-	struct nested nmi;
+	struct interrupts *interrupts;
 };
 
 static uint seconds = 10;
 module_param(seconds, uint, 0444);
 MODULE_PARM_DESC(seconds, "how long to run (default 10)");
+
+static bool softirq;
+module_param(softirq, bool, 0444);
+MODULE_PARM_DESC(softirq, "allocate in timers too, and with irq in tasklets");
 
 static bool irq;
 module_param(irq, bool, 0444);
@@ -137,15 +188,37 @@ RESULT(frees, "blocks freed");
 RESULT(failed, "requests of tasks and interrupts that were given NULL");
 RESULT(mismatches, "blocks that were damaged, or not zero though asked for");
 RESULT(leaked, "blocks lost on the way");
-RESULT(irq_allocs, "blocks allocated in hard interrupts");
-RESULT(nmi_runs, "NMIs taken");
-RESULT(nmi_allocs, "blocks allocated in NMIs");
+
+#define COUNT_RESULT(context, count, what)				\
+	module_param_named(context##_##count, context##_total.count, ulong, 0444); \
+	MODULE_PARM_DESC(context##_##count, "result: " what)
+#define CONTEXT_RESULTS(context)					\
+	static struct tally context##_total;				\
+	COUNT_RESULT(context, runs, "times that it ran");		\
+	COUNT_RESULT(context, allocs, "blocks it allocated");		\
+	COUNT_RESULT(context, frees, "blocks it freed");		\
+	COUNT_RESULT(context, taken, "of these, blocks that others allocated"); \
+	COUNT_RESULT(context, nested, "times that it interrupted no task")
+
+CONTEXT_RESULTS(task);
+CONTEXT_RESULTS(timer);
+CONTEXT_RESULTS(tasklet);
+CONTEXT_RESULTS(irq);
+CONTEXT_RESULTS(nmi);
+
+static struct tally *const totals[NR_CONTEXTS] = {
+	[TASK] = &task_total,
+	[TIMER] = &timer_total,
+	[TASKLET] = &tasklet_total,
+	[HARDIRQ] = &irq_total,
+	[NMI] = &nmi_total,
+};
 
 static struct worker *workers;
 static unsigned int nr_workers;
 
-/* The first worker of each CPU, for the NMI handler. */
-static struct worker *worker_of_cpu[NR_CPUS];
+/* By CPU; NULL for one without workers. */
+static struct interrupts *interrupts_of[NR_CPUS];
 
 static u32 random_below(struct rnd_state *rnd, u32 limit)
 {
@@ -174,8 +247,10 @@ static u32 random_bytes(struct rnd_state *rnd)
 
 /* Enters a block, fresh from the allocator, in @hold and marks it. */
 static void hold_take(struct hold *hold, void *p, u32 bytes, bool zeroed,
-		      struct tally *tally, struct rnd_state *rnd)
+		      struct part *part)
 {
+	struct tally *tally = &part->tally;
+
 	if (!p) {
 		tally->failed++;
 		return;
@@ -187,12 +262,15 @@ static void hold_take(struct hold *hold, void *p, u32 bytes, bool zeroed,
 	}
 	hold->p = p;
 	hold->bytes = bytes;
-	hold->tag = prandom_u32_state(rnd);
+	hold->tag = prandom_u32_state(&part->rnd);
+	hold->from = part->context;
 	pattern_fill(p, bytes, hold->tag);
 }
 
-static void hold_release(struct hold *hold, struct tally *tally)
+static void hold_release(struct hold *hold, struct part *part)
 {
+	struct tally *tally = &part->tally;
+
 	if (!pattern_ok(hold->p, hold->bytes, hold->tag)) {
 		tally->mismatches++;
 		pr_err_ratelimited("%u bytes at %p are damaged\n", hold->bytes,
@@ -201,217 +279,364 @@ static void hold_release(struct hold *hold, struct tally *tally)
 	hkm_kfree(hold->p);
 	hold->p = NULL;
 	tally->frees++;
+	if (hold->from != part->context)
+		tally->taken++;
 }
 
 static void worker_alloc(struct worker *worker, struct hold *hold)
 {
-	u32 bytes = random_bytes(&worker->rnd);
-	bool zeroed = !random_below(&worker->rnd, 8);
+	struct rnd_state *rnd = &worker->part.rnd;
+	u32 bytes = random_bytes(rnd);
+	bool zeroed = !random_below(rnd, 8);
 	gfp_t zero = zeroed ? __GFP_ZERO : 0;
 	void *p;
 
-	if (random_below(&worker->rnd, 2)) {
+	if (random_below(rnd, 2)) {
 		p = hkm_kmalloc(bytes, GFP_KERNEL | zero);
 	} else {
 		spin_lock(&worker->lock);
 		p = hkm_kmalloc(bytes, GFP_ATOMIC | __GFP_NOWARN | zero);
 		spin_unlock(&worker->lock);
 	}
-	hold_take(hold, p, bytes, zeroed, &worker->tally, &worker->rnd);
+	hold_take(hold, p, bytes, zeroed, &worker->part);
+}
+
+/* Memory of kmalloc() cannot be freed in NMIs. */
+static bool worker_send_up(struct worker *worker, struct hold *hold)
+{
+	enum context to = TASK + 1 + random_below(&worker->part.rnd,
+						  NR_CONTEXTS - TASK - 1);
+
+	if (to == NMI && !hkm_owns(hold->p))
+		return false;
+	return kfifo_put(&worker->interrupts->nested[to].in, *hold);
 }
 
 static void worker_give_away(struct worker *worker, struct hold *hold)
 {
-	struct worker *to = &workers[random_below(&worker->rnd, nr_workers)];
+	struct rnd_state *rnd = &worker->part.rnd;
+	struct worker *to = &workers[random_below(rnd, nr_workers)];
 
-	if (kfifo_in_spinlocked(&to->inbox, hold, 1, &to->inbox_lock))
+	if ((worker->interrupts && random_below(rnd, 2) &&
+	     worker_send_up(worker, hold)) ||
+	    kfifo_in_spinlocked(&to->inbox, hold, 1, &to->inbox_lock))
 		hold->p = NULL;
 	else
-		hold_release(hold, &worker->tally);
+		hold_release(hold, &worker->part);
 }
 
-static void worker_empty_boxes(struct worker *worker)
+static void worker_empty_inbox(struct worker *worker)
 {
 	struct hold hold;
 
-	while (kfifo_get(&worker->inbox, &hold) ||
-	       kfifo_get(&worker->tick.box, &hold) ||
-	       kfifo_get(&worker->nmi.box, &hold)) {
-		hold_release(&hold, &worker->tally);
+	while (kfifo_get(&worker->inbox, &hold)) {
+		hold_release(&hold, &worker->part);
 		cond_resched();
+	}
+}
+
+/* Sends on what the interrupts of its CPU gave it. */
+static void worker_deliver(struct worker *worker)
+{
+	struct nested *nested = worker->interrupts->nested;
+	struct hold hold;
+	unsigned int i;
+
+	for (i = 0; i < NR_CONTEXTS; i++) {
+		while (kfifo_get(&nested[i].out, &hold)) {
+			worker_give_away(worker, &hold);
+			cond_resched();
+		}
 	}
 }
 
 static void worker_step(struct worker *worker)
 {
-	struct hold *hold = &worker->hold[random_below(&worker->rnd,
-						       WORKER_HOLDS)];
+	struct rnd_state *rnd = &worker->part.rnd;
+	struct hold *hold = &worker->hold[random_below(rnd, WORKER_HOLDS)];
 
 	if (!hold->p)
 		worker_alloc(worker, hold);
-	else if (random_below(&worker->rnd, 4))
+	else if (random_below(rnd, 4))
 		worker_give_away(worker, hold);
 	else
-		hold_release(hold, &worker->tally);
-	worker->tally.runs++;
+		hold_release(hold, &worker->part);
+	worker->part.tally.runs++;
 }
 
-static bool first_on_its_cpu(const struct worker *worker)
+/* On the CPU that they are to interrupt, which pinned timers then stay on. */
+static void interrupts_start(struct interrupts *irqs)
 {
-	return worker == worker_of_cpu[smp_processor_id()];
+	if (softirq)
+		mod_timer(&irqs->timer, jiffies + TIMER_JIFFIES);
+	if (irq)
+		hrtimer_start(&irqs->tick, ns_to_ktime(TICK_NS),
+			      HRTIMER_MODE_REL_PINNED_HARD);
 }
 
 static int worker_run(void *arg)
 {
 	struct worker *worker = arg;
 
-	/* A pinned timer fires on the CPU that starts it. */
-	if (irq && first_on_its_cpu(worker))
-		hrtimer_start(&worker->timer, ns_to_ktime(TICK_NS),
-			      HRTIMER_MODE_REL_PINNED_HARD);
+	if (worker->interrupts)
+		interrupts_start(worker->interrupts);
 	while (!kthread_should_stop()) {
-		worker_empty_boxes(worker);
+		worker_empty_inbox(worker);
+		if (worker->interrupts)
+			worker_deliver(worker);
 		worker_step(worker);
 		cond_resched();
 	}
 	return 0;
 }
 
-/* Frees or hands on one of the kept blocks: the caller puts another in place. */
+/* Hands on or frees one of the kept blocks: the caller puts another in place. */
 static struct hold *nested_make_room(struct nested *nested)
 {
-	struct hold *hold = &nested->hold[random_below(&nested->rnd,
-						       NESTED_HOLDS)];
+	struct rnd_state *rnd = &nested->part.rnd;
+	struct hold *hold = &nested->hold[random_below(rnd, NESTED_HOLDS)];
 
-	nested->tally.runs++;
 	if (!hold->p)
 		return hold;
-	if (random_below(&nested->rnd, 2) && kfifo_put(&nested->box, *hold))
+	if (random_below(rnd, 2) && kfifo_put(&nested->out, *hold))
 		hold->p = NULL;
 	else
-		hold_release(hold, &nested->tally);
+		hold_release(hold, &nested->part);
 	return hold;
+}
+
+/* For an NMI only the pool's own: memory of kmalloc() cannot be freed there. */
+static void nested_alloc(struct nested *nested, struct hold *hold)
+{
+	struct rnd_state *rnd = &nested->part.rnd;
+	bool zeroed = !random_below(rnd, 8);
+	gfp_t zero = zeroed ? __GFP_ZERO : 0;
+	u32 bytes;
+	void *p;
+
+	if (nested->part.context == NMI) {
+		bytes = random_pool_bytes(rnd);
+		p = hkm_kmalloc_nolock(bytes, zero);
+	} else {
+		bytes = random_bytes(rnd);
+		p = hkm_kmalloc(bytes, GFP_ATOMIC | __GFP_NOWARN | zero);
+	}
+	hold_take(hold, p, bytes, zeroed, &nested->part);
+}
+
+static void nested_run(struct interrupts *irqs, enum context context)
+{
+	struct nested *nested = &irqs->nested[context];
+	enum context interrupted = READ_ONCE(irqs->running);
+	struct hold sent;
+
+	WRITE_ONCE(irqs->running, context);
+	nested->part.tally.runs++;
+	if (interrupted != TASK)
+		nested->part.tally.nested++;
+	if (kfifo_get(&nested->in, &sent))
+		hold_release(&sent, &nested->part);
+	nested_alloc(nested, nested_make_room(nested));
+	WRITE_ONCE(irqs->running, interrupted);
+}
+
+/* Goes on until a hard interrupt comes in between, if one does soon enough. */
+static void timer_run(struct timer_list *timer)
+{
+	struct interrupts *irqs = container_of(timer, struct interrupts, timer);
+	struct tally *tick = &irqs->nested[HARDIRQ].part.tally;
+	unsigned long ticks = READ_ONCE(tick->runs);
+	unsigned int i = 0;
+
+	do {
+		nested_run(irqs, TIMER);
+	} while (irq && READ_ONCE(tick->runs) == ticks && ++i < TIMER_STEPS_MAX);
+	mod_timer(timer, jiffies + TIMER_JIFFIES);
+}
+
+static void tasklet_run(struct tasklet_struct *tasklet)
+{
+	nested_run(container_of(tasklet, struct interrupts, tasklet), TASKLET);
 }
 
 static enum hrtimer_restart tick_run(struct hrtimer *timer)
 {
-	struct worker *worker = container_of(timer, struct worker, timer);
-	struct nested *tick = &worker->tick;
-	struct hold *hold = nested_make_room(tick);
-	u32 bytes = random_bytes(&tick->rnd);
-	bool zeroed = !random_below(&tick->rnd, 8);
+	struct interrupts *irqs = container_of(timer, struct interrupts, tick);
+	u64 start = ktime_get_ns(), took;
 
-	hold_take(hold,
-		  hkm_kmalloc(bytes, GFP_ATOMIC | __GFP_NOWARN |
-			      (zeroed ? __GFP_ZERO : 0)),
-		  bytes, zeroed, &tick->tally, &tick->rnd);
-	hrtimer_forward_now(timer, ns_to_ktime(TICK_NS));
+	nested_run(irqs, HARDIRQ);
+	if (softirq)
+		tasklet_schedule(&irqs->tasklet);
+	took = ktime_get_ns() - start;
+	hrtimer_forward_now(timer, ns_to_ktime(TICK_NS + TICK_SHARE * took));
 	return HRTIMER_RESTART;
 }
 
-/* Only the pool's own blocks: those of kmalloc() cannot be freed here. */
 static int nmi_run(unsigned int type, struct pt_regs *regs)
 {
-	struct worker *worker = worker_of_cpu[smp_processor_id()];
-	struct nested *part;
-	struct hold *hold;
-	bool zeroed;
-	u32 bytes;
+	struct interrupts *irqs = interrupts_of[smp_processor_id()];
 
-	if (!worker)
+	if (!irqs)
 		return NMI_DONE;
-	part = &worker->nmi;
-	hold = nested_make_room(part);
-	bytes = random_pool_bytes(&part->rnd);
-	zeroed = !random_below(&part->rnd, 8);
-	hold_take(hold, hkm_kmalloc_nolock(bytes, zeroed ? __GFP_ZERO : 0),
-		  bytes, zeroed, &part->tally, &part->rnd);
+	nested_run(irqs, NMI);
 	return NMI_HANDLED;
 }
 
-static void holds_release(struct hold *hold, unsigned int nr,
-			  struct tally *tally)
+static void tally_add(struct tally *sum, const struct tally *tally)
+{
+	sum->runs += tally->runs;
+	sum->allocs += tally->allocs;
+	sum->frees += tally->frees;
+	sum->taken += tally->taken;
+	sum->nested += tally->nested;
+	sum->failed += tally->failed;
+	sum->mismatches += tally->mismatches;
+}
+
+static void holds_release(struct hold *hold, unsigned int nr, struct part *part)
 {
 	while (nr--)
 		if (hold[nr].p)
-			hold_release(&hold[nr], tally);
+			hold_release(&hold[nr], part);
 }
 
-/* After the last context has stopped: frees all and adds up. */
+/*
+ * After the last context has stopped: frees all, which counts as the worker's,
+ * and adds up.
+ */
+static void interrupts_settle(struct interrupts *irqs, struct worker *worker)
+{
+	struct nested *nested = irqs->nested;
+	struct hold hold;
+	unsigned int i;
+
+	for (i = 0; i < NR_CONTEXTS; i++) {
+		while (kfifo_get(&nested[i].in, &hold) ||
+		       kfifo_get(&nested[i].out, &hold))
+			hold_release(&hold, &worker->part);
+		holds_release(nested[i].hold, NESTED_HOLDS, &worker->part);
+		tally_add(totals[i], &nested[i].part.tally);
+	}
+}
+
 static void worker_settle(struct worker *worker)
 {
-	struct nested *tick = &worker->tick, *part = &worker->nmi;
-	struct tally *tally = &worker->tally;
+	worker_empty_inbox(worker);
+	holds_release(worker->hold, WORKER_HOLDS, &worker->part);
+	if (worker->interrupts)
+		interrupts_settle(worker->interrupts, worker);
+	tally_add(&task_total, &worker->part.tally);
+}
 
-	worker_empty_boxes(worker);
-	holds_release(worker->hold, WORKER_HOLDS, tally);
-	holds_release(tick->hold, NESTED_HOLDS, tally);
-	holds_release(part->hold, NESTED_HOLDS, tally);
+static void totals_add_up(void)
+{
+	unsigned int i;
 
-	irq_allocs += tick->tally.allocs;
-	nmi_allocs += part->tally.allocs;
-	nmi_runs += part->tally.runs;
-	allocs += tally->allocs + tick->tally.allocs + part->tally.allocs;
-	frees += tally->frees + tick->tally.frees + part->tally.frees;
-	/* In NMI, NULL only says that nothing was stocked. */
-	failed += tally->failed + tick->tally.failed;
-	mismatches += tally->mismatches + tick->tally.mismatches +
-		      part->tally.mismatches;
+	for (i = 0; i < NR_CONTEXTS; i++) {
+		allocs += totals[i]->allocs;
+		frees += totals[i]->frees;
+		mismatches += totals[i]->mismatches;
+		/* In NMI, NULL only says that nothing was stocked. */
+		if (i != NMI)
+			failed += totals[i]->failed;
+	}
+	/* Lost blocks show as allocs without frees. */
+	leaked = allocs - frees;
+}
+
+static void part_init(struct part *part, enum context context)
+{
+	static unsigned int nr_parts;
+
+	part->context = context;
+	prandom_seed_state(&part->rnd, seed + nr_parts++);
+}
+
+static struct interrupts *interrupts_create(void)
+{
+	struct interrupts *irqs = kvzalloc(sizeof(*irqs), GFP_KERNEL);
+	unsigned int i;
+
+	if (!irqs)
+		return NULL;
+	for (i = 0; i < NR_CONTEXTS; i++) {
+		part_init(&irqs->nested[i].part, i);
+		INIT_KFIFO(irqs->nested[i].in);
+		INIT_KFIFO(irqs->nested[i].out);
+	}
+	timer_setup(&irqs->timer, timer_run, TIMER_PINNED);
+	tasklet_setup(&irqs->tasklet, tasklet_run);
+	hrtimer_setup(&irqs->tick, tick_run, CLOCK_MONOTONIC,
+		      HRTIMER_MODE_REL_PINNED_HARD);
+	return irqs;
+}
+
+/* In the order in which they start each other. */
+static void interrupts_stop(struct interrupts *irqs)
+{
+	hrtimer_cancel(&irqs->tick);
+	tasklet_kill(&irqs->tasklet);
+	timer_delete_sync(&irqs->timer);
 }
 
 static int worker_create(struct worker *worker, int cpu)
 {
 	struct task_struct *task;
-	unsigned int i = worker - workers;
 
-	prandom_seed_state(&worker->rnd, seed + 3 * i);
-	prandom_seed_state(&worker->tick.rnd, seed + 3 * i + 1);
-	prandom_seed_state(&worker->nmi.rnd, seed + 3 * i + 2);
+	part_init(&worker->part, TASK);
 	spin_lock_init(&worker->lock);
 	spin_lock_init(&worker->inbox_lock);
 	INIT_KFIFO(worker->inbox);
-	INIT_KFIFO(worker->tick.box);
-	INIT_KFIFO(worker->nmi.box);
-	hrtimer_setup(&worker->timer, tick_run, CLOCK_MONOTONIC,
-		      HRTIMER_MODE_REL_PINNED_HARD);
 
-	task = kthread_create(worker_run, worker, "hkm_stress/%u", i);
+	task = kthread_create(worker_run, worker, "hkm_stress/%d", cpu);
 	if (IS_ERR(task))
 		return PTR_ERR(task);
 	kthread_bind(task, cpu);
+	/* Or kmemleak's scan, which is nice, stays preempted inside an RCU section. */
+	set_user_nice(task, MAX_NICE);
 	worker->task = task;
 	return 0;
 }
 
 static int workers_create(void)
 {
+	struct worker *worker;
 	int cpu, err, i;
 
 	for (i = 0; i < WORKERS_PER_CPU; i++) {
 		for_each_online_cpu(cpu) {
-			err = worker_create(&workers[nr_workers], cpu);
+			worker = &workers[nr_workers];
+			err = worker_create(worker, cpu);
 			if (err)
 				return err;
-			if (!i)
-				worker_of_cpu[cpu] = &workers[nr_workers];
 			nr_workers++;
+			if (i)
+				continue;
+			interrupts_of[cpu] = interrupts_create();
+			if (!interrupts_of[cpu])
+				return -ENOMEM;
+			worker->interrupts = interrupts_of[cpu];
 		}
 	}
 	return 0;
 }
 
-/* Also ends threads that never ran. Lost blocks show as allocs without frees. */
+/* Also ends threads that never ran. */
 static void workers_stop(void)
 {
+	int cpu;
 	unsigned int i;
 
 	for (i = 0; i < nr_workers; i++)
 		kthread_stop(workers[i].task);
-	for (i = 0; i < nr_workers; i++)
-		hrtimer_cancel(&workers[i].timer);
+	for_each_possible_cpu(cpu)
+		if (interrupts_of[cpu])
+			interrupts_stop(interrupts_of[cpu]);
 	for (i = 0; i < nr_workers; i++)
 		worker_settle(&workers[i]);
-	leaked = allocs - frees;
+	totals_add_up();
+	for_each_possible_cpu(cpu)
+		kvfree(interrupts_of[cpu]);
 }
 
 /* Until the time is up, or insmod is killed. */
@@ -449,9 +674,8 @@ static int __init stress_init(void)
 	if (err)
 		return err;
 
-	pr_info("allocs=%lu frees=%lu failed=%lu mismatches=%lu irq_allocs=%lu nmi_allocs=%lu leaked=%lu\n",
-		allocs, frees, failed, mismatches, irq_allocs, nmi_allocs,
-		leaked);
+	pr_info("allocs=%lu frees=%lu failed=%lu mismatches=%lu leaked=%lu\n",
+		allocs, frees, failed, mismatches, leaked);
 	return 0;
 }
 

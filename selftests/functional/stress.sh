@@ -1,41 +1,61 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: GPL-2.0
-# In the guest, modules not loaded: mixed traffic from tasks and interrupts.
+# In the guest, modules not loaded: mixed traffic from tasks and all that may
+# interrupt them on their CPU: timers and tasklets (softirq), hard interrupts.
 # Under the name of stress_nmi.sh, and with run --nmi, from NMIs too.
 #   stress.sh [SECONDS [PARAM=VALUE...]]     parameters of hkm_stress
 . /files/ktap.sh
 
 seconds=${1:-10}
 [ $# -eq 0 ] || shift
-contexts=irq
+contexts="task timer tasklet irq"
 case $0 in
-*_nmi.sh) contexts="irq nmi" ;;
+*_nmi.sh) contexts="$contexts nmi" ;;
 esac
 
 ktap_print_header
-ktap_set_plan 7
+ktap_set_plan 9
 
 result() { param hkm_stress "$1"; }
 
-all_contexts_took_part() {
-	local context
+# results COUNT: of all contexts, in a line
+results() {
+	local context line=
 
 	for context in $contexts; do
-		[ "$(result "${context}_allocs")" -gt 0 ] && continue
-		ktap_print_msg "no blocks were allocated in $context"
+		line="$line $context $(result "${context}_$1")"
+	done
+	echo "$1:$line"
+}
+
+# each COUNT [CONTEXT...]: none of these contexts, or of all, has counted 0
+each() {
+	local context count=$1
+
+	shift
+	# shellcheck disable=SC2086 # a list of words
+	[ $# -gt 0 ] || set -- $contexts
+	for context; do
+		[ "$(result "${context}_$count")" -gt 0 ] && continue
+		ktap_print_msg "$context: $count is 0"
 		return 1
 	done
 }
 
 before=$(free_pages)
 load hakmem
-for context in $contexts; do
-	set -- "$@" "$context=1"
-done
+set -- softirq=1 irq=1 "$@"
+case $contexts in
+*nmi) set -- nmi=1 "$@" ;;
+esac
 ktap_test_result "$seconds s of traffic" load hkm_stress seconds="$seconds" "$@"
-ktap_print_msg "$(result allocs) blocks, $(result irq_allocs) of them in interrupts," \
-	"$(result nmi_allocs) in $(result nmi_runs) NMIs"
-ktap_test_result "all contexts took part" all_contexts_took_part
+ktap_print_msg "$(result allocs) blocks"
+for count in runs allocs frees taken nested; do
+	ktap_print_msg "$(results $count)"
+done
+ktap_test_result "all contexts allocated" each allocs
+ktap_test_result "all contexts freed what others had allocated" each taken
+ktap_test_result "hard interrupts came in softirqs" each nested irq
 ktap_test_result "nothing was damaged" same mismatches 0 "$(result mismatches)"
 ktap_test_result "nothing was lost" same leaked 0 "$(result leaked)"
 ktap_test_result "no request of tasks and interrupts failed" same failed 0 "$(result failed)"

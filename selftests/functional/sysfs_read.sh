@@ -6,7 +6,8 @@
 CLASSES="2k 4k 8k 16k 32k 52k dyn1"
 VALUES="size_bytes chunks objects_live hits_ring hits_active misses slow_allocs
 	freelist_pops freelist_pushes cas_retries remote_frees remote_drains
-	refills reuses cap_chunks inventory_chunks fallbacks frees rejects unserved refill_allocs"
+	refills reuses cap_chunks inventory_chunks fallbacks frees rejects unserved
+	refill_allocs samples"
 
 ktap_print_header
 ktap_set_plan 8

@@ -38,7 +38,7 @@ grep -E ' (alloc|free|refill): ' /tmp/trace | head -n 3 | sed 's/^/# /'
 load hkm_misuse what=double_free
 unload hkm_misuse
 cat $TRACING/trace >/tmp/trace
-ktap_test_result "each mistake is traced" same misuses 1 \
+ktap_test_result "each mistake is traced" same misuses 2 \
 	"$(count ' misuse: kind=double_free ptr=')"
 
 echo 0 >$TRACING/events/hakmem/enable

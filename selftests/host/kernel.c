@@ -7,6 +7,8 @@
 #include <sched.h>
 #include <sys/mman.h>
 
+#include "sample.h"
+
 #define CHUNK_BYTES	(64UL * SZ_1K)
 #define CHUNK_ORDER	(16 - PAGE_SHIFT)
 #define NR_CHUNKS	(HOST_ARENA_BYTES / CHUNK_BYTES)
@@ -177,4 +179,33 @@ void *page_address(const struct page *page)
 unsigned int host_chunks_used(void)
 {
 	return run_used(1, NR_CHUNKS - 1);
+}
+
+/* Samples: there are none here. */
+struct hkm_sample *hkm_sample_gate;
+
+void *hkm_sample_alloc(struct hkm_sample *sample, size_t size, gfp_t flags,
+		       unsigned int class_id, unsigned long site)
+{
+	return NULL;
+}
+
+bool hkm_sample_free(const void *p, unsigned long site)
+{
+	return false;
+}
+
+bool hkm_sample_owns(const void *p)
+{
+	return false;
+}
+
+size_t hkm_sample_size(const void *p)
+{
+	return 0;
+}
+
+void *hkm_sample_block_of(const void *p)
+{
+	return NULL;
 }

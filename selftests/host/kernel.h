@@ -248,6 +248,7 @@ unsigned int host_chunks_used(void);
 #define kmemleak_free(p)	((void)(p))
 #define kmemleak_no_scan(p)	((void)(p))
 #define kmemleak_free_percpu(p)	((void)(p))
+#define debug_check_no_locks_freed(p, n) do { } while (0)
 
 /* Tracepoints */
 #define trace_alloc(...)	do { } while (0)
@@ -325,7 +326,15 @@ struct va_format {
 
 #define pr_err(fmt, ...)	fprintf(stderr, "# " fmt, ##__VA_ARGS__)
 #define pr_warn(fmt, ...)	pr_err(fmt, ##__VA_ARGS__)
-#define get_random_u32_below(n)	((u32)rand() % (n))
+#define get_random_u64()	0x9e3779b97f4a7c15UL
+
+struct rnd_state {
+	u64 s;
+};
+
+#define prandom_seed_state(state, seed) ((void)((state)->s = (seed)))
+#define prandom_u32_state(state) \
+	((u32)(((state)->s = (state)->s * 6364136223846793005UL + 1) >> 32))
 #define get_random_long()	0x5bd1e9955bd1e995UL
 
 #endif /* _HKM_HOST_KERNEL_H */

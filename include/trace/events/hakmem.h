@@ -135,7 +135,8 @@ TRACE_EVENT(misuse,
 				   { 2, "foreign_free" },
 				   { 3, "stray_kfree" },
 				   { 4, "write_after_free" },
-				   { 5, "write_past_end" }),
+				   { 5, "write_past_end" },
+				   { 6, "write_before" }),
 		  __entry->ptr, (void *)__entry->site)
 );
 
