@@ -24,9 +24,9 @@ run_client
 ktap_test_result "off: nothing is traced" same events 0 "$(count ' (alloc|free|refill): ')"
 
 echo 1 >$TRACING/events/hakmem/enable
-refills=$(cat $POOL/classes/dyn1/refills)
+refills=$(cat "$POOL/classes/dyn1/refills")
 run_client
-refills=$(($(cat $POOL/classes/dyn1/refills) - refills))
+refills=$(($(cat "$POOL/classes/dyn1/refills") - refills))
 ktap_test_result "each allocation is traced" same allocs 100 \
 	"$(count ' alloc: call_site=.*\[hkm_wild\].* bytes_req=9320 bytes_alloc=10752 gfp_flags=GFP_KERNEL class=dyn1$')"
 ktap_test_result "each free is traced" same frees 100 \

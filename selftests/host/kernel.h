@@ -244,6 +244,7 @@ unsigned int host_chunks_used(void);
 #define page_ref_count(page)	((page)->refs)
 #define page_ref_add(page, nr)	((void)((page)->refs += (nr)))
 #define page_ref_sub(page, nr)	((void)((page)->refs -= (nr)))
+#define set_page_private(page, v)	((void)(page))
 #define kmemleak_alloc(p, size, min_count, gfp) ((void)(gfp))
 #define kmemleak_free(p)	((void)(p))
 #define kmemleak_no_scan(p)	((void)(p))
