@@ -13,11 +13,11 @@
 #include "pool/debug.h"
 #include "pool/freelist.h"
 #include "pool/harden.h"
+#include "pool/reclaim.h"
 #include "pool/refill.h"
 #include "pool/sample.h"
 #include "pool/size_class.h"
 #include "pool/tools.h"
-#include "pool/trim.h"
 #include "pool/watch.h"
 
 #ifndef HAKMEM_VERSION
@@ -105,20 +105,20 @@ static int __init hakmem_init(void)
 	err = hkm_map_watch_init();
 	if (err)
 		goto cpu;
-	err = hkm_trim_init();
+	err = hkm_reclaim_init();
 	if (err)
 		goto map_watch;
 	err = hkm_sysfs_init();
 	if (err)
-		goto trim;
+		goto reclaim;
 	hkm_watch_init();
 	if (hkm_debug)
 		hkm_watch_get();
 	hkm_sample_start();
 	return 0;
 
-trim:
-	hkm_trim_exit();
+reclaim:
+	hkm_reclaim_exit();
 map_watch:
 	hkm_map_watch_exit();
 cpu:
@@ -138,7 +138,7 @@ static void __exit hakmem_exit(void)
 	hkm_map_watch_exit();
 	hkm_derived_exit();
 	hkm_nmi_free_exit();
-	hkm_trim_exit();
+	hkm_reclaim_exit();
 	hkm_sample_exit();
 	hkm_pool_drain();
 	hkm_cpu_exit();

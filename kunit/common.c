@@ -10,9 +10,9 @@
 
 #include "common.h"
 #include "../pool/freelist.h"
+#include "../pool/reclaim.h"
 #include "../pool/refill.h"
 #include "../pool/tools.h"
-#include "../pool/trim.h"
 
 /* What end() puts back. */
 static struct hkm_policy *policy_saved;

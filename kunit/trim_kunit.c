@@ -10,6 +10,7 @@
 #include "common.h"
 #include "../pool/harden.h"
 #include "../pool/inventory.h"
+#include "../pool/reclaim.h"
 #include "../pool/trim.h"
 
 #define STORM_THREADS	4
@@ -115,7 +116,7 @@ static void kept_chunks_serve_refills(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(HKM_CLASS_8K, HKM_reuses),
 			reuses + bundle);
 	hkm_kfree(p);
-	hkm_trim_all();
+	hkm_reclaim_all();
 	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_8K), 0);
 }
 
@@ -149,7 +150,7 @@ static void every_cpu_is_flushed(struct kunit *test)
 	for_each_online_cpu(cpu)
 		parked += !!hkm_cpu_parks(per_cpu_ptr(hkm_cpus, cpu));
 	KUNIT_EXPECT_EQ(test, parked, num_online_cpus());
-	KUNIT_EXPECT_GT(test, hkm_trim_all(), 0);
+	KUNIT_EXPECT_GT(test, hkm_reclaim_all(), 0);
 	for_each_online_cpu(cpu)
 		KUNIT_EXPECT_EQ(test, hkm_cpu_parks(per_cpu_ptr(hkm_cpus, cpu)), 0);
 	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_8K), 0);
@@ -162,10 +163,10 @@ static void tick_trims_to_cap(struct kunit *test)
 	hkm_kunit_policy(test)->cap_chunks[HKM_CLASS_4K] = 3;
 	for (i = 0; i < 10; i++)
 		chunk_stocked(test, HKM_CLASS_4K, i, 0);
-	hkm_trim_tick();
+	hkm_reclaim_tick();
 	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_4K), 3);
 	KUNIT_EXPECT_EQ(test, hkm_inventory_count(HKM_CLASS_4K), 3);
-	KUNIT_EXPECT_TRUE(test, hkm_trim_at_cap(HKM_CLASS_4K));
+	KUNIT_EXPECT_TRUE(test, hkm_reclaim_at_cap(HKM_CLASS_4K));
 }
 
 static void refill_at_cap_takes_one(struct kunit *test)
@@ -176,7 +177,7 @@ static void refill_at_cap_takes_one(struct kunit *test)
 	KUNIT_ASSERT_GT(test, policy->bundle[HKM_CLASS_4K], 1);
 	policy->cap_chunks[HKM_CLASS_4K] = 0;
 	chunk_stocked(test, HKM_CLASS_4K, 0, 0);
-	hkm_trim_tick();
+	hkm_reclaim_tick();
 	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_4K), 0);
 	p = hkm_kunit_alloc(SZ_4K, GFP_KERNEL);
 	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_4K), 1);
@@ -190,11 +191,11 @@ static void idle_stock_goes_back(struct kunit *test)
 	hkm_kfree(p);
 	hkm_kunit_policy(test)->idle_ms = 2000;
 	/* The first tick sees it used. */
-	hkm_trim_tick();
-	hkm_trim_tick();
+	hkm_reclaim_tick();
+	hkm_reclaim_tick();
 	KUNIT_EXPECT_GT(test, hkm_chunk_count(HKM_CLASS_16K), 0);
 	KUNIT_EXPECT_NE(test, hkm_cpu_parks(hkm_kunit_cpu()), 0);
-	hkm_trim_tick();
+	hkm_reclaim_tick();
 	KUNIT_EXPECT_EQ(test, hkm_cpu_parks(hkm_kunit_cpu()), 0);
 	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_16K), 0);
 }
@@ -206,7 +207,7 @@ static void used_stock_stays(struct kunit *test)
 	hkm_kunit_policy(test)->idle_ms = 2000;
 	for (i = 0; i < 6; i++) {
 		hkm_kfree(hkm_kunit_alloc(SZ_16K, GFP_KERNEL));
-		hkm_trim_tick();
+		hkm_reclaim_tick();
 	}
 	KUNIT_EXPECT_GT(test, hkm_chunk_count(HKM_CLASS_16K), 0);
 	KUNIT_EXPECT_NE(test, hkm_cpu_parks(hkm_kunit_cpu()), 0);
@@ -222,18 +223,18 @@ static void fruitless_passes_become_rare(struct kunit *test)
 	for (i = 0; i < 8; i++)
 		chunk[i] = chunk_stocked(test, HKM_CLASS_4K, i, 1);
 	hkm_kunit_count_allocs(HKM_CLASS_4K, 8);
-	hkm_trim_tick();
+	hkm_reclaim_tick();
 	pops = hkm_kunit_counter(HKM_CLASS_4K, HKM_freelist_pops);
 	/* After one without success, the next is left out. */
-	hkm_trim_tick();
+	hkm_reclaim_tick();
 	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(HKM_CLASS_4K, HKM_freelist_pops), pops);
-	hkm_trim_tick();
+	hkm_reclaim_tick();
 	KUNIT_EXPECT_GT(test, hkm_kunit_counter(HKM_CLASS_4K, HKM_freelist_pops), pops);
 	for (i = 0; i < 8; i++) {
 		hkm_block_unmark(chunk[i]->base);
 		hkm_kfree(chunk[i]->base);
 	}
-	KUNIT_EXPECT_EQ(test, hkm_trim_all(), 8);
+	KUNIT_EXPECT_EQ(test, hkm_reclaim_all(), 8);
 }
 
 struct storm {
@@ -251,7 +252,7 @@ static void storm_thread(unsigned int id, void *arg)
 
 	if (!id) {
 		while (atomic_read(&storm->nr_done) < STORM_THREADS - 1)
-			atomic_long_add(hkm_trim_all(), &storm->released);
+			atomic_long_add(hkm_reclaim_all(), &storm->released);
 		return;
 	}
 	for (round = 0; round < STORM_ROUNDS; round++) {
@@ -284,7 +285,7 @@ static void trim_under_traffic_loses_nothing(struct kunit *test)
 	hkm_kunit_threads(test, STORM_THREADS, storm_thread, &storm);
 	KUNIT_EXPECT_EQ(test, atomic_read(&storm.damaged), 0);
 	KUNIT_EXPECT_GT(test, atomic_long_read(&storm.released), 0);
-	hkm_trim_all();
+	hkm_reclaim_all();
 	for (id = 0; id < HKM_NR_CLASSES; id++) {
 		KUNIT_EXPECT_EQ(test, hkm_kunit_live(id), 0);
 		KUNIT_EXPECT_EQ(test, hkm_chunk_count(id), 0);

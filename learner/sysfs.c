@@ -11,9 +11,9 @@
 #include "sysfs.h"
 #include "../pool/chunk.h"
 #include "../pool/inventory.h"
+#include "../pool/reclaim.h"
 #include "../pool/size_class.h"
 #include "../pool/stats.h"
-#include "../pool/trim.h"
 
 static struct kobject *hkm_root;
 static struct kobject *hkm_classes_dir;
@@ -83,7 +83,7 @@ static ssize_t trim_store(struct kobject *kobj, struct kobj_attribute *attr,
 {
 	if (!sysfs_streq(buf, "1"))
 		return -EINVAL;
-	hkm_trim_all();
+	hkm_reclaim_all();
 	return count;
 }
 static struct kobj_attribute trim_attr = __ATTR_WO(trim);

@@ -26,6 +26,7 @@
 #include "freelist.h"
 #include "harden.h"
 #include "inventory.h"
+#include "reclaim.h"
 #include "refill.h"
 #include "trim.h"
 #include "../include/hkm_compat.h"
@@ -133,7 +134,7 @@ void *hkm_alloc_refill(unsigned int class_id, unsigned int home, gfp_t gfp,
 		WRITE_ONCE(chunk[nr]->home, home);
 	}
 	nr_old = nr;
-	if (hkm_trim_at_cap(class_id))
+	if (hkm_reclaim_at_cap(class_id))
 		bundle = 1;
 	for (; nr < bundle; nr++) {
 		chunk[nr] = hkm_chunk_create(class_id, home, gfp);
@@ -145,7 +146,7 @@ void *hkm_alloc_refill(unsigned int class_id, unsigned int home, gfp_t gfp,
 	}
 	if (!nr)
 		return NULL;
-	hkm_trim_kick();
+	hkm_reclaim_kick();
 
 	/* Not inside the section: the kernel's generator takes a lock. */
 	if (hkm_random_order)

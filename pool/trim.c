@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Trim: memory that is held but not used goes back to the page allocator.
+ * Trim: whole free chunks leave the shared tier.
  *
  * A pass over a class takes its free blocks out of the shared tier by the same
  * pops that requests use, and groups them by chunk: each chunk has a private
@@ -10,60 +10,23 @@
  * So trim is one more caller of the shared tier. Requests never wait for it;
  * one that finds nothing while it holds the stock refills, at worst.
  *
- * What a CPU parks is moved to the shared tier first: by an interrupt on that
- * CPU, unless it hits a busy section; for a dead CPU, by whoever saw it die.
- *
- * When: once a second while the pool holds memory, a class that holds more than
- * its CAP in free chunks is trimmed to that; what a CPU parks for a class that it
- * has not used for the policy's idle_ms goes to the shared tier, and a class
- * that no CPU has used for as long keeps nothing. On request (sysfs trim),
- * under memory pressure (shrinker), before the kernel kills for memory (OOM
- * notifier), and at unload.
- *
- * Protected by trim_lock: passes, the chunks' private chains, the ages below.
- * Passes allocate nothing and wait for no one but the CPUs' interrupts, and so may
- * run in reclaim.
+ * hkm_trim_lock protects passes and the chunks' private chains. Passes allocate
+ * nothing and wait for nobody, and so may run in reclaim. When they do run is
+ * reclaim.c's.
  */
-#include <linux/cpuhotplug.h>
+#include <linux/lockdep.h>
 #include <linux/minmax.h>
-#include <linux/mm.h>
 #include <linux/mutex.h>
-#include <linux/oom.h>
 #include <linux/preempt.h>
 #include <linux/sched.h>
-#include <linux/smp.h>
-#include <linux/string.h>
-#include <linux/workqueue.h>
 
 #include "chunk.h"
-#include "cpu_cache.h"
 #include "freelist.h"
 #include "inventory.h"
 #include "trim.h"
 #include "../include/hkm_compat.h"
-#include "../learner/policy.h"
 
-#define TICK_MS		1000
-/* Ticks between fruitless passes double up to this. */
-#define PAUSE_MAX	64
-/* Interrupts sent to a CPU that was busy each time. */
-#define FLUSH_TRIES	10
-
-static DEFINE_MUTEX(trim_lock);
-
-/**
- * struct trim_class - what trim knows of a class
- * @at_cap: free memory was at or over CAP at the latest tick
- * @pause: ticks until the next pass
- * @next_pause: @pause after a fruitless pass
- */
-struct trim_class {
-	bool at_cap;
-	u8 pause;
-	u8 next_pause;
-};
-
-static struct trim_class trim_classes[HKM_NR_CLASSES];
+DEFINE_MUTEX(hkm_trim_lock);
 
 /* Takes one pop's worth of blocks; their number. New chunks join @touched. */
 static unsigned int collect_some(unsigned int class_id,
@@ -107,8 +70,15 @@ static void chunk_settle(struct hkm_chunk *chunk, long keep, long *nr_released)
 	hkm_chunk_release(chunk);
 }
 
-/* The same under trim_lock. */
-static long trim_class(unsigned int class_id, long keep)
+/**
+ * hkm_trim_class_locked() - hkm_trim_class() by a holder of hkm_trim_lock
+ * @class_id: the class
+ * @keep: 64 KiB chunks that may stay in its inventory
+ *
+ * Context: Task; may sleep.
+ * Return: 64 KiB chunks given back.
+ */
+long hkm_trim_class_locked(unsigned int class_id, long keep)
 {
 	/* All there could be: others push while this goes on. */
 	u64 left = hkm_chunk_count(class_id) * HKM_MAX_BLOCKS;
@@ -116,7 +86,7 @@ static long trim_class(unsigned int class_id, long keep)
 	long nr_released;
 	unsigned int nr;
 
-	lockdep_assert_held(&trim_lock);
+	lockdep_assert_held(&hkm_trim_lock);
 	do {
 		nr = collect_some(class_id, &touched);
 		left -= min_t(u64, left, nr);
@@ -144,356 +114,9 @@ long hkm_trim_class(unsigned int class_id, long keep)
 {
 	long nr;
 
-	mutex_lock(&trim_lock);
-	nr = trim_class(class_id, keep);
-	mutex_unlock(&trim_lock);
+	mutex_lock(&hkm_trim_lock);
+	nr = hkm_trim_class_locked(class_id, keep);
+	mutex_unlock(&hkm_trim_lock);
 	return nr;
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_trim_class);
-
-struct cpu_flush {
-	unsigned long classes;	/* one bit each */
-	bool busy;
-};
-
-static void this_cpu_flush(void *arg)
-{
-	struct hkm_cpu *cpu = hkm_cpu_enter();
-	struct cpu_flush *flush = arg;
-
-	flush->busy = cpu == &hkm_cpu_busy;
-	if (!flush->busy)
-		hkm_cpu_flush(hkm_cpu_own(cpu), flush->classes);
-	hkm_cpu_leave(cpu);
-}
-
-/*
- * Moves what a CPU parks for @classes to the shared tier, if it is online. Under
- * no lock against hotplug: that could not be taken in reclaim.
- */
-static void cpu_flush(int cpu, unsigned long classes)
-{
-	struct cpu_flush flush = { .classes = classes, .busy = true };
-	unsigned int i;
-
-	for (i = 0; flush.busy && i < FLUSH_TRIES; i++)
-		if (smp_call_function_single(cpu, this_cpu_flush, &flush, 1))
-			return;
-}
-
-static void cpus_flush(void)
-{
-	int cpu;
-
-	for_each_online_cpu(cpu)
-		cpu_flush(cpu, BIT(HKM_NR_CLASSES) - 1);
-}
-
-/*
- * Free memory of a class, in 64 KiB chunks: about what a pass could give back,
- * were it not scattered.
- */
-static long free_chunks(unsigned int class_id)
-{
-	u32 size = hkm_classes[class_id].size_bytes;
-	struct hkm_class_stats sum;
-	s64 live_bytes;
-
-	hkm_stats_read(class_id, &sum);
-	live_bytes = max_t(s64, hkm_stats_live(&sum), 0) * size;
-	return hkm_chunk_count(class_id) -
-	       (long)((live_bytes + HKM_CHUNK_BYTES - 1) >> HKM_CHUNK_SHIFT);
-}
-
-/* Ages what a CPU parks. Returns the classes that it has not used for long. */
-static unsigned long cpu_age(struct hkm_cpu *cpu, unsigned int idle_ticks)
-{
-	unsigned long idle = 0;
-	unsigned int id;
-
-	for (id = 0; id < HKM_NR_CLASSES; id++) {
-		struct hkm_idle *age = &cpu->idle[id];
-		u64 uses = hkm_ring_uses(&cpu->ring[id]);
-
-		if (uses != age->uses) {
-			age->uses = uses;
-			age->ticks = 0;
-		} else if (age->ticks < idle_ticks) {
-			age->ticks++;
-		}
-		if (age->ticks == idle_ticks)
-			idle |= BIT(id);
-	}
-	return idle;
-}
-
-/* Flushes idle CPUs' classes. Returns the classes that are idle on all. */
-static unsigned long cpus_age(unsigned int idle_ticks)
-{
-	unsigned long all = BIT(HKM_NR_CLASSES) - 1, idle;
-	int i;
-
-	for_each_possible_cpu(i) {
-		struct hkm_cpu *cpu = per_cpu_ptr(hkm_cpus, i);
-
-		idle = cpu_age(cpu, idle_ticks);
-		all &= idle;
-		idle &= hkm_cpu_parks(cpu);
-		if (idle)
-			cpu_flush(i, idle);
-	}
-	return all;
-}
-
-static void class_tick(unsigned int class_id, long keep)
-{
-	struct trim_class *trim = &trim_classes[class_id];
-	long excess = free_chunks(class_id) - keep;
-
-	WRITE_ONCE(trim->at_cap, excess >= 0);
-	if (excess <= 0)
-		return;
-	if (trim->pause) {
-		trim->pause--;
-	} else if (trim_class(class_id, keep) >= (excess + 7) / 8) {
-		trim->next_pause = 0;
-	} else {
-		/* What is free is scattered, and may be for long. */
-		trim->next_pause = min(2 * trim->next_pause + 1, PAUSE_MAX);
-		trim->pause = trim->next_pause;
-	}
-}
-
-/**
- * hkm_trim_tick() - what is to be done each second
- *
- * Context: Task; may sleep.
- */
-void hkm_trim_tick(void)
-{
-	unsigned int id, idle_ticks, cap[HKM_NR_CLASSES];
-	const struct hkm_policy *policy;
-	unsigned long idle;
-
-	preempt_disable();
-	policy = rcu_dereference_sched(hkm_policy);
-	idle_ticks = max(policy->idle_ms / TICK_MS, 1U);
-	for (id = 0; id < HKM_NR_CLASSES; id++)
-		cap[id] = policy->cap_chunks[id];
-	preempt_enable();
-
-	mutex_lock(&trim_lock);
-	idle = cpus_age(idle_ticks);
-	for (id = 0; id < HKM_NR_CLASSES; id++)
-		if (hkm_chunk_count(id))
-			class_tick(id, idle & BIT(id) ? 0 : cap[id]);
-	mutex_unlock(&trim_lock);
-}
-EXPORT_SYMBOL_IF_KUNIT(hkm_trim_tick);
-
-static void tick_work_fn(struct work_struct *work);
-static DECLARE_DELAYED_WORK(tick_work, tick_work_fn);
-
-#if IS_ENABLED(CONFIG_KUNIT)
-static bool test_ticks;
-
-/* Test hook: the tick is the test's, and begins afresh; or is not any more. */
-void hkm_test_tick_own(bool own)
-{
-	int i;
-
-	WRITE_ONCE(test_ticks, own);
-	cancel_delayed_work_sync(&tick_work);
-	memset(trim_classes, 0, sizeof(trim_classes));
-	for_each_possible_cpu(i) {
-		struct hkm_cpu *cpu = per_cpu_ptr(hkm_cpus, i);
-
-		memset(cpu->idle, 0, sizeof(cpu->idle));
-	}
-}
-EXPORT_SYMBOL_IF_KUNIT(hkm_test_tick_own);
-
-static bool tick_off(void)
-{
-	return READ_ONCE(test_ticks);
-}
-#else
-static bool tick_off(void)
-{
-	return false;
-}
-#endif
-
-/**
- * hkm_trim_kick() - the pool holds memory: have it looked after
- *
- * Context: Any but NMI.
- */
-void hkm_trim_kick(void)
-{
-	if (!tick_off() && !delayed_work_pending(&tick_work))
-		queue_delayed_work(system_power_efficient_wq, &tick_work,
-				   msecs_to_jiffies(TICK_MS));
-}
-
-static void tick_work_fn(struct work_struct *work)
-{
-	unsigned int id;
-
-	hkm_trim_tick();
-	for (id = 0; id < HKM_NR_CLASSES; id++)
-		if (hkm_chunk_count(id))
-			return hkm_trim_kick();
-}
-
-/**
- * hkm_trim_at_cap() - tell whether a refill should take no more than it needs
- * @class_id: the class
- *
- * Context: Any.
- * Return: true if the class held free memory up to its CAP a moment ago.
- */
-bool hkm_trim_at_cap(unsigned int class_id)
-{
-	return READ_ONCE(trim_classes[class_id].at_cap);
-}
-EXPORT_SYMBOL_IF_KUNIT(hkm_trim_at_cap);
-
-/* Under trim_lock. */
-static long trim_all(void)
-{
-	unsigned int id;
-	long nr = 0;
-
-	cpus_flush();
-	for (id = 0; id < HKM_NR_CLASSES; id++)
-		nr += trim_class(id, 0);
-	return nr;
-}
-
-/**
- * hkm_trim_all() - give back all that can be
- *
- * Context: Task; may sleep.
- * Return: 64 KiB chunks given back.
- */
-long hkm_trim_all(void)
-{
-	long nr;
-
-	mutex_lock(&trim_lock);
-	nr = trim_all();
-	mutex_unlock(&trim_lock);
-	return nr;
-}
-EXPORT_SYMBOL_IF_KUNIT(hkm_trim_all);
-
-/* The shrinker's objects are chunks. Those known to be scattered do not count. */
-static unsigned long shrink_count(struct shrinker *shrinker,
-				  struct shrink_control *sc)
-{
-	unsigned int id;
-	long nr = 0;
-
-	for (id = 0; id < HKM_NR_CLASSES; id++) {
-		if (READ_ONCE(trim_classes[id].pause))
-			nr += hkm_inventory_count(id);
-		else if (hkm_chunk_count(id))
-			nr += max(free_chunks(id), 0L);
-	}
-	return nr ?: SHRINK_EMPTY;
-}
-
-static unsigned long shrink_scan(struct shrinker *shrinker,
-				 struct shrink_control *sc)
-{
-	unsigned int id;
-	long nr = 0;
-
-	for (id = 0; id < HKM_NR_CLASSES && nr < sc->nr_to_scan; id++)
-		nr += hkm_inventory_shrink(id, 0, sc->nr_to_scan - nr);
-	if (nr >= sc->nr_to_scan)
-		return nr;
-	if (!mutex_trylock(&trim_lock))
-		return nr ?: SHRINK_STOP;
-	cpus_flush();
-	for (id = 0; id < HKM_NR_CLASSES && nr < sc->nr_to_scan; id++) {
-		long got;
-
-		if (trim_classes[id].pause || !hkm_chunk_count(id))
-			continue;
-		got = trim_class(id, 0);
-		if (!got)
-			trim_classes[id].pause = 1;
-		nr += got;
-	}
-	mutex_unlock(&trim_lock);
-	return nr ?: SHRINK_STOP;
-}
-
-static struct shrinker *trim_shrinker;
-
-/* Memory is so short that a task is about to be killed. */
-static int oom_event(struct notifier_block *nb, unsigned long unused, void *freed)
-{
-	long nr;
-
-	if (!mutex_trylock(&trim_lock))
-		return NOTIFY_OK;
-	nr = trim_all();
-	mutex_unlock(&trim_lock);
-	if (nr) {
-		/* The pages come after a grace period. */
-		rcu_barrier();
-		*(unsigned long *)freed += nr << HKM_CHUNK_ORDER;
-	}
-	return NOTIFY_OK;
-}
-
-static struct notifier_block oom_nb = {
-	.notifier_call = oom_event,
-};
-
-/* After its last instruction. Nobody else touches its front end any more. */
-static int cpu_dead(unsigned int cpu)
-{
-	preempt_disable();
-	hkm_cpu_flush(per_cpu_ptr(hkm_cpus, cpu), BIT(HKM_NR_CLASSES) - 1);
-	preempt_enable();
-	return 0;
-}
-
-static int dead_state;
-
-int __init hkm_trim_init(void)
-{
-	int err;
-
-	trim_shrinker = hkm_shrinker_alloc("mm-hakmem", shrink_count, shrink_scan);
-	if (!trim_shrinker)
-		return -ENOMEM;
-	err = cpuhp_setup_state_nocalls(CPUHP_BP_PREPARE_DYN, "mm/hakmem:dead",
-					NULL, cpu_dead);
-	if (err < 0)
-		goto shrinker;
-	dead_state = err;
-	err = register_oom_notifier(&oom_nb);
-	if (err)
-		goto cpuhp;
-	return 0;
-
-cpuhp:
-	cpuhp_remove_state_nocalls(dead_state);
-shrinker:
-	hkm_shrinker_free(trim_shrinker);
-	return err;
-}
-
-/* After the last refill. */
-void hkm_trim_exit(void)
-{
-	unregister_oom_notifier(&oom_nb);
-	cpuhp_remove_state_nocalls(dead_state);
-	hkm_shrinker_free(trim_shrinker);
-	cancel_delayed_work_sync(&tick_work);
-}
