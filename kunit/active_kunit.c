@@ -12,25 +12,25 @@ static bool install(struct hkm_chunk *chunk, bool zeroed)
 	struct hkm_run run = {
 		.next = chunk->base,
 		.end = chunk->base + chunk->nr_blocks *
-		       hkm_classes[chunk->class_id].size_bytes,
+		       hkm_classes[chunk->bin].size_bytes,
 		.span_bytes = HKM_CHUNK_BYTES << chunk->span_order,
 		.zeroed = zeroed,
 	};
 	struct hkm_cpu *cpu = hkm_kunit_cpu_get();
-	bool taken = hkm_cpu_install(cpu, chunk->class_id, &run);
+	bool taken = hkm_cpu_install(cpu, chunk->bin, &run);
 
 	hkm_kunit_cpu_put(cpu);
 	return taken;
 }
 
-/* Two chunks that are A and B of @class_id; the rings are empty. */
-static void install_two(struct kunit *test, unsigned int class_id,
+/* Two chunks that are A and B of @bin; the rings are empty. */
+static void install_two(struct kunit *test, unsigned int bin,
 			struct hkm_chunk **chunk)
 {
 	unsigned int i;
 
 	for (i = 0; i < 2; i++) {
-		chunk[i] = hkm_kunit_chunk(test, class_id, 0);
+		chunk[i] = hkm_kunit_chunk(test, bin, 0);
 		KUNIT_EXPECT_TRUE(test, install(chunk[i], false));
 	}
 }

@@ -317,16 +317,16 @@ static void krealloc_failure_keeps_the_block(struct kunit *test)
 }
 
 /* What @what is refused as: counted, and its class's blocks stay as they are. */
-static void expect_refused(struct kunit *test, unsigned int class_id,
+static void expect_refused(struct kunit *test, unsigned int bin,
 			   const void *what)
 {
-	u64 rejects = hkm_kunit_counter(class_id, HKM_rejects);
-	s64 live = hkm_kunit_live(class_id);
+	u64 rejects = hkm_kunit_counter(bin, HKM_rejects);
+	s64 live = hkm_kunit_live(bin);
 
 	hkm_kfree(hidden((void *)what));
-	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(class_id, HKM_rejects),
+	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(bin, HKM_rejects),
 			rejects + 1);
-	KUNIT_EXPECT_EQ(test, hkm_kunit_live(class_id), live);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_live(bin), live);
 }
 
 static void double_free_is_refused(struct kunit *test)

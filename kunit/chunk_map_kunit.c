@@ -97,7 +97,7 @@ static void descriptor_is_filled_in(struct kunit *test)
 		unsigned int index, errors = 0;
 		const void *p;
 
-		KUNIT_EXPECT_EQ(test, chunk->class_id, id);
+		KUNIT_EXPECT_EQ(test, chunk->bin, id);
 		KUNIT_EXPECT_EQ(test, chunk->home, 33);
 		KUNIT_EXPECT_EQ(test, chunk->magic, cl->magic);
 		KUNIT_EXPECT_EQ(test, chunk->nr_blocks, cl->nr_blocks);

@@ -120,9 +120,9 @@ noinline void *hkm_kunit_alloc(size_t size, gfp_t gfp)
 	return p;
 }
 
-void *hkm_kunit_alloc_class(unsigned int class_id, gfp_t gfp)
+void *hkm_kunit_alloc_class(unsigned int bin, gfp_t gfp)
 {
-	return hkm_kunit_alloc(hkm_classes[class_id].size_bytes, gfp);
+	return hkm_kunit_alloc(hkm_classes[bin].size_bytes, gfp);
 }
 
 void **hkm_kunit_pointers(struct kunit *test, unsigned int nr)
@@ -139,14 +139,14 @@ void hkm_kunit_free_all(void **blocks, unsigned int nr)
 		hkm_kfree(blocks[nr]);
 }
 
-struct hkm_chunk *hkm_kunit_chunk(struct kunit *test, unsigned int class_id,
+struct hkm_chunk *hkm_kunit_chunk(struct kunit *test, unsigned int bin,
 				  unsigned int home)
 {
-	struct hkm_chunk *chunk = hkm_chunk_create(class_id, home, GFP_KERNEL);
+	struct hkm_chunk *chunk = hkm_chunk_create(bin, home, GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, chunk);
 	hkm_kasan_unpoison(chunk->base, chunk->nr_blocks *
-			   hkm_classes[class_id].size_bytes);
+			   hkm_classes[bin].size_bytes);
 	return chunk;
 }
 
@@ -156,51 +156,51 @@ void hkm_kunit_chunk_blocks(struct hkm_chunk *chunk, void **blocks)
 
 	for (i = 0; i < chunk->nr_blocks; i++)
 		blocks[i] = chunk->base +
-			    i * hkm_classes[chunk->class_id].size_bytes;
+			    i * hkm_classes[chunk->bin].size_bytes;
 }
 
-unsigned int hkm_kunit_push(unsigned int class_id, void **blocks,
+unsigned int hkm_kunit_push(unsigned int bin, void **blocks,
 			    unsigned int nr)
 {
 	preempt_disable();
-	nr = hkm_freelist_push(class_id, blocks, nr);
+	nr = hkm_freelist_push(bin, blocks, nr);
 	preempt_enable();
 	return nr;
 }
 
-unsigned int hkm_kunit_pop(unsigned int class_id, unsigned int home,
+unsigned int hkm_kunit_pop(unsigned int bin, unsigned int home,
 			   void **blocks, unsigned int max)
 {
 	unsigned int nr;
 
 	preempt_disable();
-	nr = hkm_freelist_pop(class_id, home, blocks, max);
+	nr = hkm_freelist_pop(bin, home, blocks, max);
 	preempt_enable();
 	return nr;
 }
 
-bool hkm_kunit_remote_push(unsigned int class_id, void *block)
+bool hkm_kunit_remote_push(unsigned int bin, void *block)
 {
 	bool taken;
 
 	preempt_disable();
-	taken = hkm_remote_push(class_id, block);
+	taken = hkm_remote_push(bin, block);
 	preempt_enable();
 	return taken;
 }
 
-unsigned int hkm_kunit_drain(unsigned int class_id, unsigned int home,
+unsigned int hkm_kunit_drain(unsigned int bin, unsigned int home,
 			     void **blocks, unsigned int max)
 {
 	unsigned int nr;
 
 	preempt_disable();
-	nr = hkm_remote_drain(class_id, home, blocks, max);
+	nr = hkm_remote_drain(bin, home, blocks, max);
 	preempt_enable();
 	return nr;
 }
 
-unsigned int hkm_kunit_pop_all(unsigned int class_id, void **blocks,
+unsigned int hkm_kunit_pop_all(unsigned int bin, void **blocks,
 			       unsigned int max)
 {
 	unsigned int nr = 0, more;
@@ -208,31 +208,31 @@ unsigned int hkm_kunit_pop_all(unsigned int class_id, void **blocks,
 	do {
 		more = 0;
 		if (nr < max)
-			more = hkm_kunit_pop(class_id, 0, blocks + nr, max - nr);
+			more = hkm_kunit_pop(bin, 0, blocks + nr, max - nr);
 		nr += more;
 	} while (more);
 	return nr;
 }
 
-u64 hkm_kunit_counter(unsigned int class_id, enum hkm_counter counter)
+u64 hkm_kunit_counter(unsigned int bin, enum hkm_counter counter)
 {
 	struct hkm_class_stats sum;
 
-	hkm_stats_read(class_id, &sum);
+	hkm_stats_read(bin, &sum);
 	return sum.slow[counter];
 }
 
-s64 hkm_kunit_live(unsigned int class_id)
+s64 hkm_kunit_live(unsigned int bin)
 {
 	struct hkm_class_stats sum;
 
-	hkm_stats_read(class_id, &sum);
+	hkm_stats_read(bin, &sum);
 	return hkm_stats_live(&sum);
 }
 
-void hkm_kunit_count_allocs(unsigned int class_id, unsigned int nr)
+void hkm_kunit_count_allocs(unsigned int bin, unsigned int nr)
 {
-	this_cpu_add(hkm_cpus->slow[class_id][HKM_slow_allocs], nr);
+	this_cpu_add(hkm_cpus->slow[bin][HKM_slow_allocs], nr);
 }
 
 struct hkm_policy *hkm_kunit_policy(struct kunit *test)

@@ -28,30 +28,30 @@ void hkm_kunit_empty(void);
 
 /* Allocate as callers do, with size and origin hidden from the compiler. */
 void *hkm_kunit_alloc(size_t size, gfp_t gfp);
-void *hkm_kunit_alloc_class(unsigned int class_id, gfp_t gfp);
+void *hkm_kunit_alloc_class(unsigned int bin, gfp_t gfp);
 void **hkm_kunit_pointers(struct kunit *test, unsigned int nr);
 void hkm_kunit_free_all(void **blocks, unsigned int nr);
 
 /* A chunk whose blocks are all the test's. */
-struct hkm_chunk *hkm_kunit_chunk(struct kunit *test, unsigned int class_id,
+struct hkm_chunk *hkm_kunit_chunk(struct kunit *test, unsigned int bin,
 				  unsigned int home);
 void hkm_kunit_chunk_blocks(struct hkm_chunk *chunk, void **blocks);
 
 /* The shared tier, with preemption off inside. */
-unsigned int hkm_kunit_push(unsigned int class_id, void **blocks,
+unsigned int hkm_kunit_push(unsigned int bin, void **blocks,
 			    unsigned int nr);
-unsigned int hkm_kunit_pop(unsigned int class_id, unsigned int home,
+unsigned int hkm_kunit_pop(unsigned int bin, unsigned int home,
 			   void **blocks, unsigned int max);
-bool hkm_kunit_remote_push(unsigned int class_id, void *block);
-unsigned int hkm_kunit_drain(unsigned int class_id, unsigned int home,
+bool hkm_kunit_remote_push(unsigned int bin, void *block);
+unsigned int hkm_kunit_drain(unsigned int bin, unsigned int home,
 			     void **blocks, unsigned int max);
-unsigned int hkm_kunit_pop_all(unsigned int class_id, void **blocks,
+unsigned int hkm_kunit_pop_all(unsigned int bin, void **blocks,
 			       unsigned int max);
 
-u64 hkm_kunit_counter(unsigned int class_id, enum hkm_counter counter);
-s64 hkm_kunit_live(unsigned int class_id);
+u64 hkm_kunit_counter(unsigned int bin, enum hkm_counter counter);
+s64 hkm_kunit_live(unsigned int bin);
 /* Makes up for frees of blocks that were never counted as allocated. */
-void hkm_kunit_count_allocs(unsigned int class_id, unsigned int nr);
+void hkm_kunit_count_allocs(unsigned int bin, unsigned int nr);
 
 /* A copy of the policy that the case may write to; end() undoes it. */
 struct hkm_policy *hkm_kunit_policy(struct kunit *test);
@@ -71,9 +71,9 @@ static inline struct hkm_cpu *hkm_kunit_cpu(void)
 	return per_cpu_ptr(hkm_cpus, raw_smp_processor_id());
 }
 
-static inline struct hkm_ring *hkm_kunit_ring(unsigned int class_id)
+static inline struct hkm_ring *hkm_kunit_ring(unsigned int bin)
 {
-	return &hkm_kunit_cpu()->ring[class_id];
+	return &hkm_kunit_cpu()->ring[bin];
 }
 
 /* Begins a section as a caller would that an interrupt then hits. */

@@ -8,9 +8,9 @@
 
 #include "common.h"
 
-static void *request(unsigned int class_id)
+static void *request(unsigned int bin)
 {
-	return hkm_kunit_alloc_class(class_id, GFP_KERNEL);
+	return hkm_kunit_alloc_class(bin, GFP_KERNEL);
 }
 
 static unsigned int owned(void **blocks, unsigned int nr)

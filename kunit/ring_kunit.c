@@ -28,21 +28,21 @@ static u32 granted_bytes(const struct hkm_cpu *cpu)
 	return bytes;
 }
 
-static void alloc_all(unsigned int class_id, void **blocks, unsigned int nr)
+static void alloc_all(unsigned int bin, void **blocks, unsigned int nr)
 {
 	unsigned int i;
 
 	for (i = 0; i < nr; i++)
-		blocks[i] = hkm_kunit_alloc_class(class_id, GFP_KERNEL);
+		blocks[i] = hkm_kunit_alloc_class(bin, GFP_KERNEL);
 }
 
 /* Allocates @nr blocks of a class and frees them, @times over. */
-static void churn(unsigned int class_id, unsigned int nr, unsigned int times)
+static void churn(unsigned int bin, unsigned int nr, unsigned int times)
 {
 	void *blocks[2 * HKM_RING_SLOTS];
 
 	while (times--) {
-		alloc_all(class_id, blocks, nr);
+		alloc_all(bin, blocks, nr);
 		hkm_kunit_free_all(blocks, nr);
 	}
 }

@@ -18,14 +18,14 @@
 #define STORM_HOLDS	40
 
 /* Puts all blocks of a new chunk on a freelist, but @held of them. */
-static struct hkm_chunk *chunk_stocked(struct kunit *test, unsigned int class_id,
+static struct hkm_chunk *chunk_stocked(struct kunit *test, unsigned int bin,
 				       unsigned int home, unsigned int held)
 {
-	struct hkm_chunk *chunk = hkm_kunit_chunk(test, class_id, home);
+	struct hkm_chunk *chunk = hkm_kunit_chunk(test, bin, home);
 	void *blocks[HKM_MAX_BLOCKS];
 
 	hkm_kunit_chunk_blocks(chunk, blocks);
-	hkm_kunit_push(class_id, blocks + held, chunk->nr_blocks - held);
+	hkm_kunit_push(bin, blocks + held, chunk->nr_blocks - held);
 	return chunk;
 }
 

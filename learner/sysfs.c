@@ -25,12 +25,12 @@ static unsigned int class_id_of(const struct kobject *kobj)
 	return kobj - hkm_class_dir;
 }
 
-static unsigned int policy_cap(unsigned int class_id)
+static unsigned int policy_cap(unsigned int bin)
 {
 	unsigned int cap;
 
 	rcu_read_lock_sched();
-	cap = rcu_dereference_sched(hkm_policy)->cap_chunks[class_id];
+	cap = rcu_dereference_sched(hkm_policy)->cap_chunks[bin];
 	rcu_read_unlock_sched();
 	return cap;
 }

@@ -51,29 +51,29 @@ static void block_clear(void *block)
 
 /* As hkm_kmalloc() ends on kernels that clear all memory. */
 static noinline void *issue_cleared(void *block, size_t size,
-				    unsigned int class_id)
+				    unsigned int bin)
 {
 	block_clear(block);
-	hkm_kasan_redzone(block, size, hkm_classes[class_id].size_bytes);
+	hkm_kasan_redzone(block, size, hkm_classes[bin].size_bytes);
 	return block;
 }
 
 /* Hands out a block that came by the hot path. */
 static __always_inline void *issue(void *block, size_t size, gfp_t flags,
-				   unsigned int class_id)
+				   unsigned int bin)
 {
 	if (unlikely(want_init_on_alloc(flags)))
-		return issue_cleared(block, size, class_id);
-	hkm_kasan_redzone(block, size, hkm_classes[class_id].size_bytes);
+		return issue_cleared(block, size, bin);
+	hkm_kasan_redzone(block, size, hkm_classes[bin].size_bytes);
 	return block;
 }
 
 /* Hands out a block that did not come by the hot path. */
 static void *block_deliver(void *block, size_t size, gfp_t flags,
-			   unsigned int class_id, unsigned long site,
+			   unsigned int bin, unsigned long site,
 			   bool zeroed)
 {
-	u32 bytes = hkm_classes[class_id].size_bytes;
+	u32 bytes = hkm_classes[bin].size_bytes;
 
 	hkm_kasan_unpoison(block, bytes);
 	if (unlikely(hkm_debug))
@@ -82,7 +82,7 @@ static void *block_deliver(void *block, size_t size, gfp_t flags,
 	if (want_init_on_alloc(flags) && !zeroed)
 		block_clear(block);
 	hkm_kasan_redzone(block, size, bytes);
-	trace_alloc(site, block, size, bytes, flags, class_id);
+	trace_alloc(site, block, size, bytes, flags, bin);
 	return block;
 }
 
@@ -96,16 +96,16 @@ static noinline void *alloc_kernel(size_t size, gfp_t flags)
 
 /* Ends alloc_fast()'s section. NULL if neither CPU nor shared tier has stock. */
 static __always_inline void *alloc_stocked(struct hkm_cpu *cpu,
-					   unsigned int class_id,
+					   unsigned int bin,
 					   unsigned int home, bool *zeroed)
 {
 	void *block = NULL;
 
 	if (likely(cpu != &hkm_cpu_busy)) {
-		block = hkm_cpu_alloc(hkm_cpu_own(cpu), class_id, home, zeroed);
-	} else if (hkm_freelist_pop(class_id, home, &block, 1) ||
-		   hkm_remote_drain(class_id, home, &block, 1)) {
-		hkm_count(class_id, HKM_slow_allocs);
+		block = hkm_cpu_alloc(hkm_cpu_own(cpu), bin, home, zeroed);
+	} else if (hkm_freelist_pop(bin, home, &block, 1) ||
+		   hkm_remote_drain(bin, home, &block, 1)) {
+		hkm_count(bin, HKM_slow_allocs);
 	}
 	hkm_cpu_leave(cpu);
 	preempt_enable();
@@ -114,7 +114,7 @@ static __always_inline void *alloc_stocked(struct hkm_cpu *cpu,
 
 /* Ends alloc_fast()'s section only if the request is to be a sample. */
 static __always_inline void *alloc_sample(size_t size, gfp_t flags,
-					  unsigned int class_id,
+					  unsigned int bin,
 					  unsigned long site, struct hkm_cpu *cpu)
 {
 	struct hkm_sample *sample;
@@ -126,7 +126,7 @@ static __always_inline void *alloc_sample(size_t size, gfp_t flags,
 		return NULL;
 	hkm_cpu_leave(cpu);
 	preempt_enable();
-	return hkm_sample_alloc(sample, size, flags, class_id, site);
+	return hkm_sample_alloc(sample, size, flags, bin, site);
 }
 
 /*
@@ -134,40 +134,40 @@ static __always_inline void *alloc_sample(size_t size, gfp_t flags,
  * requests are being watched. Ends what alloc_fast() began. NULL if neither the
  * pool nor the page allocator has stock.
  */
-static void *pool_slow(size_t size, gfp_t flags, unsigned int class_id,
+static void *pool_slow(size_t size, gfp_t flags, unsigned int bin,
 		       unsigned long site, struct hkm_cpu *cpu)
 {
 	unsigned int home = site_home(site);
 	bool zeroed = false;
 	void *block;
 
-	block = alloc_sample(size, flags, class_id, site, cpu);
+	block = alloc_sample(size, flags, bin, site, cpu);
 	if (unlikely(block))
 		return block;
-	block = alloc_stocked(cpu, class_id, home, &zeroed);
+	block = alloc_stocked(cpu, bin, home, &zeroed);
 	if (unlikely(!block)) {
 		might_alloc(flags);
 		if (!in_nmi())
-			block = hkm_alloc_refill(class_id, home, flags, &zeroed);
+			block = hkm_alloc_refill(bin, home, flags, &zeroed);
 	}
 	if (unlikely(!block)) {
-		hkm_count(class_id, HKM_unserved);
+		hkm_count(bin, HKM_unserved);
 		return NULL;
 	}
-	block = block_deliver(block, size, flags, class_id, site, zeroed);
-	hkm_leak_alloc(block, hkm_classes[class_id].size_bytes, flags);
+	block = block_deliver(block, size, flags, bin, site, zeroed);
+	hkm_leak_alloc(block, hkm_classes[bin].size_bytes, flags);
 	return block;
 }
 
 static noinline void *alloc_slow(size_t size, gfp_t flags,
-				 unsigned int class_id, unsigned long site,
+				 unsigned int bin, unsigned long site,
 				 struct hkm_cpu *cpu)
 {
-	void *block = pool_slow(size, flags, class_id, site, cpu);
+	void *block = pool_slow(size, flags, bin, site, cpu);
 
 	if (likely(block))
 		return block;
-	hkm_count(class_id, HKM_fallbacks);
+	hkm_count(bin, HKM_fallbacks);
 	return alloc_kernel(size, flags);
 }
 
@@ -180,16 +180,16 @@ static noinline void *alloc_slow(size_t size, gfp_t flags,
  * saved or moved on the way through.
  */
 static __always_inline bool alloc_fast(size_t step, void **block,
-				       unsigned int *class_id,
+				       unsigned int *bin,
 				       struct hkm_cpu **cpu)
 {
 	struct hkm_ring *ring;
 	unsigned long nr;
 
 	preempt_disable();
-	*class_id = rcu_dereference_sched(hkm_policy)->class_of[step];
+	*bin = rcu_dereference_sched(hkm_policy)->class_of[step];
 	*cpu = hkm_cpu_enter();
-	ring = hkm_cpu_ring(*cpu, *class_id * sizeof(*ring));
+	ring = hkm_cpu_ring(*cpu, *bin * sizeof(*ring));
 	nr = ring->nr;
 	if (unlikely(!nr))
 		return false;
@@ -199,7 +199,7 @@ static __always_inline bool alloc_fast(size_t step, void **block,
 	hkm_cpu_leave(*cpu);
 	preempt_enable();
 	hkm_block_unmark(*block);
-	hkm_kasan_unpoison(*block, hkm_classes[*class_id].size_bytes);
+	hkm_kasan_unpoison(*block, hkm_classes[*bin].size_bytes);
 	return true;
 }
 
@@ -208,7 +208,7 @@ static __always_inline bool alloc_fast(size_t step, void **block,
  * the caller's site is looked up only there.
  */
 static __always_inline bool alloc_hot(size_t size, gfp_t flags, void **block,
-				      unsigned int *class_id,
+				      unsigned int *bin,
 				      struct hkm_cpu **cpu)
 {
 	size_t step = hkm_size_step(size);
@@ -220,40 +220,40 @@ static __always_inline bool alloc_hot(size_t size, gfp_t flags, void **block,
 	/* Elsewhere, where only refills may sleep, pool_slow() does. */
 	if (IS_ENABLED(CONFIG_DEBUG_ATOMIC_SLEEP) || IS_ENABLED(CONFIG_LOCKDEP))
 		might_alloc(flags);
-	if (unlikely(!alloc_fast(step, block, class_id, cpu)))
+	if (unlikely(!alloc_fast(step, block, bin, cpu)))
 		return false;
-	*block = issue(*block, size, flags, *class_id);
-	hkm_leak_alloc(*block, hkm_classes[*class_id].size_bytes, flags);
+	*block = issue(*block, size, flags, *bin);
+	hkm_leak_alloc(*block, hkm_classes[*bin].size_bytes, flags);
 	return true;
 }
 
 /* hkm_kmalloc() on behalf of a caller at @site. */
 void *hkm_kmalloc_from(size_t size, gfp_t flags, unsigned long site)
 {
-	unsigned int class_id;
+	unsigned int bin;
 	struct hkm_cpu *cpu;
 	void *block;
 
-	if (likely(alloc_hot(size, flags, &block, &class_id, &cpu)))
+	if (likely(alloc_hot(size, flags, &block, &bin, &cpu)))
 		return block;
-	return alloc_slow(size, flags, class_id, site, cpu);
+	return alloc_slow(size, flags, bin, site, cpu);
 }
 
 /* The same, but NULL where it would turn to kmalloc(). */
 void *hkm_pool_alloc(size_t size, gfp_t flags, unsigned long site)
 {
 	size_t step = hkm_size_step(size);
-	unsigned int class_id;
+	unsigned int bin;
 	struct hkm_cpu *cpu;
 	void *block;
 
 	if (step >= HKM_NR_STEPS || (flags & HKM_GFP_KERNEL_ONLY))
 		return NULL;
 	might_alloc(flags);
-	if (!alloc_fast(step, &block, &class_id, &cpu))
-		return pool_slow(size, flags, class_id, site, cpu);
-	block = issue(block, size, flags, class_id);
-	hkm_leak_alloc(block, hkm_classes[class_id].size_bytes, flags);
+	if (!alloc_fast(step, &block, &bin, &cpu))
+		return pool_slow(size, flags, bin, site, cpu);
+	block = issue(block, size, flags, bin);
+	hkm_leak_alloc(block, hkm_classes[bin].size_bytes, flags);
 	return block;
 }
 
@@ -275,13 +275,13 @@ void *hkm_pool_alloc(size_t size, gfp_t flags, unsigned long site)
  */
 void *hkm_kmalloc(size_t size, gfp_t flags)
 {
-	unsigned int class_id;
+	unsigned int bin;
 	struct hkm_cpu *cpu;
 	void *block;
 
-	if (likely(alloc_hot(size, flags, &block, &class_id, &cpu)))
+	if (likely(alloc_hot(size, flags, &block, &bin, &cpu)))
 		return block;
-	return alloc_slow(size, flags, class_id, _RET_IP_, cpu);
+	return alloc_slow(size, flags, bin, _RET_IP_, cpu);
 }
 EXPORT_SYMBOL_GPL(hkm_kmalloc);
 
@@ -318,24 +318,24 @@ EXPORT_SYMBOL_GPL(hkm_kmalloc_node);
 void *hkm_kmalloc_nolock(size_t size, gfp_t flags)
 {
 	size_t step = hkm_size_step(size);
-	unsigned int class_id;
+	unsigned int bin;
 	struct hkm_cpu *cpu;
 	bool zeroed = false;
 	void *block;
 
 	if (step >= HKM_NR_STEPS || (flags & HKM_GFP_KERNEL_ONLY))
 		return NULL;
-	if (alloc_fast(step, &block, &class_id, &cpu))
-		return issue(block, size, flags, class_id);
-	block = alloc_sample(size, flags, class_id, _RET_IP_, cpu);
+	if (alloc_fast(step, &block, &bin, &cpu))
+		return issue(block, size, flags, bin);
+	block = alloc_sample(size, flags, bin, _RET_IP_, cpu);
 	if (unlikely(block))
 		return block;
-	block = alloc_stocked(cpu, class_id, site_home(_RET_IP_), &zeroed);
+	block = alloc_stocked(cpu, bin, site_home(_RET_IP_), &zeroed);
 	if (!block) {
-		hkm_count(class_id, HKM_unserved);
+		hkm_count(bin, HKM_unserved);
 		return NULL;
 	}
-	return block_deliver(block, size, flags, class_id, _RET_IP_, zeroed);
+	return block_deliver(block, size, flags, bin, _RET_IP_, zeroed);
 }
 EXPORT_SYMBOL_GPL(hkm_kmalloc_nolock);
 
@@ -368,7 +368,7 @@ static void report_odd(const void *p, const struct hkm_chunk *chunk,
 {
 	unsigned int index;
 
-	hkm_count(chunk->class_id, HKM_rejects);
+	hkm_count(chunk->bin, HKM_rejects);
 	hkm_report_refused(hkm_chunk_block_index(chunk, p, &index) ?
 			   HKM_DOUBLE_FREE : HKM_INTERIOR_FREE, p, site);
 }
@@ -392,14 +392,14 @@ static noinline void free_slow(void *block, struct hkm_chunk *chunk,
 			       struct hkm_cpu *cpu, unsigned long site)
 {
 	if (unlikely(hkm_debug) && !hkm_debug_free(block, chunk, site)) {
-		hkm_count(chunk->class_id, HKM_rejects);
+		hkm_count(chunk->bin, HKM_rejects);
 		goto leave;
 	}
-	trace_free(site, block, chunk->class_id);
+	trace_free(site, block, chunk->bin);
 	if (likely(cpu != &hkm_cpu_busy))
-		hkm_cpu_free(hkm_cpu_own(cpu), chunk->class_id, block);
+		hkm_cpu_free(hkm_cpu_own(cpu), chunk->bin, block);
 	else
-		hkm_remote_push(chunk->class_id, block);
+		hkm_remote_push(chunk->bin, block);
 leave:
 	hkm_cpu_leave(cpu);
 	preempt_enable();
@@ -409,7 +409,7 @@ leave:
 static __always_inline void block_withdraw(void *block,
 					   const struct hkm_chunk *chunk)
 {
-	u32 bytes = hkm_classes[chunk->class_id].size_bytes;
+	u32 bytes = hkm_classes[chunk->bin].size_bytes;
 
 	hkm_block_mark(block);
 	debug_check_no_locks_freed(block, bytes);
@@ -501,7 +501,7 @@ void *hkm_block_of(const void *p)
 	chunk = hkm_chunk_lookup(p);
 	if (likely(chunk))
 		block = chunk->slot[(p - chunk->base) /
-				    hkm_classes[chunk->class_id].size_bytes].block;
+				    hkm_classes[chunk->bin].size_bytes].block;
 	preempt_enable();
 	return block ?: hkm_sample_block_of(p);
 }
@@ -543,7 +543,7 @@ static u32 class_bytes(const void *p)
 	preempt_disable();
 	chunk = hkm_chunk_lookup(p);
 	if (chunk)
-		bytes = hkm_classes[chunk->class_id].size_bytes;
+		bytes = hkm_classes[chunk->bin].size_bytes;
 	preempt_enable();
 	return bytes;
 }

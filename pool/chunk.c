@@ -262,7 +262,7 @@ static void chunk_unmap(struct hkm_chunk *chunk)
 
 /**
  * hkm_chunk_create() - take a span of pages and make it known
- * @class_id: class to cut it for
+ * @bin: class to cut it for
  * @home: shard its blocks belong to
  * @gfp: how hard to try; with __GFP_ZERO the blocks are cleared
  *
@@ -273,10 +273,10 @@ static void chunk_unmap(struct hkm_chunk *chunk)
  * Context: Any but NMI; may sleep if @gfp allows.
  * Return: the descriptor, whose blocks are all the caller's; NULL on failure.
  */
-struct hkm_chunk *hkm_chunk_create(unsigned int class_id, unsigned int home,
+struct hkm_chunk *hkm_chunk_create(unsigned int bin, unsigned int home,
 				   gfp_t gfp)
 {
-	const struct hkm_class *cl = &hkm_classes[class_id];
+	const struct hkm_class *cl = &hkm_classes[bin];
 	unsigned int order = cl->span_order, nr, i;
 	struct hkm_chunk *chunk;
 	struct page *page;
@@ -307,8 +307,8 @@ struct hkm_chunk *hkm_chunk_create(unsigned int class_id, unsigned int home,
 	kmemleak_no_scan(chunk);
 	chunk->base = page_address(page);
 	chunk->magic = cl->magic;
-	chunk->ring_offset = class_id * sizeof(struct hkm_ring);
-	chunk->class_id = class_id;
+	chunk->ring_offset = bin * sizeof(struct hkm_ring);
+	chunk->bin = bin;
 	chunk->home = home;
 	chunk->span_order = order;
 	chunk->nr_blocks = nr;
@@ -334,7 +334,7 @@ struct hkm_chunk *hkm_chunk_create(unsigned int class_id, unsigned int home,
 	if (nr * cl->size_bytes < HKM_CHUNK_BYTES << order)
 		hkm_kasan_poison(chunk->slot[nr].block,
 				 (HKM_CHUNK_BYTES << order) - nr * cl->size_bytes);
-	atomic_long_add(1L << order, &nr_chunks[class_id]);
+	atomic_long_add(1L << order, &nr_chunks[bin]);
 	return chunk;
 
 free_chunk:
@@ -373,8 +373,8 @@ void hkm_chunk_release(struct hkm_chunk *chunk)
 {
 	if (unlikely(hkm_debug))
 		hkm_debug_release(chunk);
-	trace_trim(chunk->class_id, chunk->base, 1U << chunk->span_order);
-	atomic_long_sub(1L << chunk->span_order, &nr_chunks[chunk->class_id]);
+	trace_trim(chunk->bin, chunk->base, 1U << chunk->span_order);
+	atomic_long_sub(1L << chunk->span_order, &nr_chunks[chunk->bin]);
 	chunk_unmap(chunk);
 	call_rcu(&chunk->rcu, chunk_free_rcu);
 }
@@ -410,12 +410,12 @@ void hkm_chunk_for_each(void (*fn)(struct hkm_chunk *chunk, void *arg),
 
 /**
  * hkm_chunk_count() - 64 KiB chunks that a class holds
- * @class_id: the class
+ * @bin: the class
  *
  * Return: their number now.
  */
-long hkm_chunk_count(unsigned int class_id)
+long hkm_chunk_count(unsigned int bin)
 {
-	return atomic_long_read(&nr_chunks[class_id]);
+	return atomic_long_read(&nr_chunks[bin]);
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_chunk_count);

@@ -38,7 +38,7 @@ struct hkm_slot {
  * @base: first block; the span's first byte
  * @magic: copy of the class's, beside @base for the free path
  * @ring_offset: where in a CPU's front end the class's ring is
- * @class_id: size class
+ * @bin: size class
  * @home: shard of the call site that the span was allocated for
  * @span_order: log2 of its chunks
  * @nr_blocks: blocks in the span
@@ -56,7 +56,7 @@ struct hkm_chunk {
 	void *base;
 	u64 magic;
 	u32 ring_offset;
-	u8 class_id;
+	u8 bin;
 	u8 home;
 	u8 span_order;
 	u16 nr_blocks;
@@ -162,12 +162,12 @@ void hkm_chunk_map_exit(void);
 int hkm_map_watch_init(void);
 void hkm_map_watch_exit(void);
 
-struct hkm_chunk *hkm_chunk_create(unsigned int class_id, unsigned int home,
+struct hkm_chunk *hkm_chunk_create(unsigned int bin, unsigned int home,
 				   gfp_t gfp);
 void hkm_chunk_release(struct hkm_chunk *chunk);
 void hkm_chunk_for_each(void (*fn)(struct hkm_chunk *chunk, void *arg),
 			void *arg);
-long hkm_chunk_count(unsigned int class_id);
+long hkm_chunk_count(unsigned int bin);
 
 #if IS_ENABLED(CONFIG_KUNIT)
 extern int hkm_test_pages_left;

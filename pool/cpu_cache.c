@@ -52,13 +52,13 @@ static void ring_put(struct hkm_ring *ring, void *block)
 }
 
 /* Moves the @nr blocks longest in the ring to the shared tier. */
-static void ring_flush(struct hkm_ring *ring, unsigned int class_id,
+static void ring_flush(struct hkm_ring *ring, unsigned int bin,
 		       unsigned int nr)
 {
 	unsigned long i;
 
 	/* A block that is refused was no free: it leaves the count of frees. */
-	data_race(ring->flushed += hkm_freelist_push(class_id, ring->slot, nr));
+	data_race(ring->flushed += hkm_freelist_push(bin, ring->slot, nr));
 	WRITE_ONCE(ring->nr, ring->nr - nr);
 	/* Two at a time, and so perhaps one too many: the array has a spare. */
 	for (i = 0; i < ring->nr; i += 2) {
@@ -75,9 +75,9 @@ static void run_retire(struct hkm_cpu *cpu, struct hkm_run *run)
 
 /* Moves what is left of an active page to the shared tier. */
 static void run_flush(struct hkm_cpu *cpu, struct hkm_run *run,
-		      unsigned int class_id)
+		      unsigned int bin)
 {
-	u32 size = hkm_classes[class_id].size_bytes;
+	u32 size = hkm_classes[bin].size_bytes;
 	void *blocks[HKM_BATCH_MAX];
 	unsigned int nr;
 
@@ -86,33 +86,33 @@ static void run_flush(struct hkm_cpu *cpu, struct hkm_run *run,
 			blocks[nr] = run->next;
 			run->next += size;
 		}
-		hkm_freelist_push(class_id, blocks, nr);
+		hkm_freelist_push(bin, blocks, nr);
 	}
 	run_retire(cpu, run);
 }
 
 /* Takes back everything that was granted to an idle class. */
-static void idle_class_shrink(struct hkm_cpu *cpu, unsigned int class_id)
+static void idle_class_shrink(struct hkm_cpu *cpu, unsigned int bin)
 {
-	struct hkm_ring *ring = &cpu->ring[class_id];
+	struct hkm_ring *ring = &cpu->ring[bin];
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(ring->run); i++)
 		if (ring->run[i].end)
-			run_flush(cpu, &ring->run[i], class_id);
+			run_flush(cpu, &ring->run[i], bin);
 	if (ring->nr)
-		ring_flush(ring, class_id, ring->nr);
-	cpu->parked_bytes -= ring->limit * hkm_classes[class_id].size_bytes;
+		ring_flush(ring, bin, ring->nr);
+	cpu->parked_bytes -= ring->limit * hkm_classes[bin].size_bytes;
 	ring->limit = 0;
 }
 
 /* Moves the hand by one class, and takes that one's room if it is idle. */
-static void hand_move(struct hkm_cpu *cpu, unsigned int class_id)
+static void hand_move(struct hkm_cpu *cpu, unsigned int bin)
 {
 	struct hkm_ring *ring = &cpu->ring[cpu->hand];
 	u64 uses = hkm_ring_uses(ring);
 
-	if (cpu->hand != class_id && uses == ring->seen)
+	if (cpu->hand != bin && uses == ring->seen)
 		idle_class_shrink(cpu, cpu->hand);
 	ring->seen = uses;
 	if (++cpu->hand == HKM_NR_CLASSES)
@@ -120,27 +120,27 @@ static void hand_move(struct hkm_cpu *cpu, unsigned int class_id)
 }
 
 /*
- * Bytes that @class_id may be granted now, @want at most. The hand moves only
+ * Bytes that @bin may be granted now, @want at most. The hand moves only
  * when that is too little, one step each time, which keeps a full budget cheap.
  */
-static u32 budget_room(struct hkm_cpu *cpu, unsigned int class_id, u32 want)
+static u32 budget_room(struct hkm_cpu *cpu, unsigned int bin, u32 want)
 {
 	u32 budget = rcu_dereference_sched(hkm_policy)->cpu_budget_bytes;
 
 	if (cpu->parked_bytes + want > budget)
-		hand_move(cpu, class_id);
+		hand_move(cpu, bin);
 	if (cpu->parked_bytes >= budget)
 		return 0;
 	return min(want, budget - cpu->parked_bytes);
 }
 
 /* Doubles the limit of a ring as far as the budget allows. */
-static noinline void ring_grow(struct hkm_cpu *cpu, unsigned int class_id)
+static noinline void ring_grow(struct hkm_cpu *cpu, unsigned int bin)
 {
-	struct hkm_ring *ring = &cpu->ring[class_id];
-	u32 size = hkm_classes[class_id].size_bytes;
+	struct hkm_ring *ring = &cpu->ring[bin];
+	u32 size = hkm_classes[bin].size_bytes;
 	u32 want = clamp_t(u32, ring->limit, 1, HKM_RING_SLOTS - ring->limit);
-	u32 more = budget_room(cpu, class_id, want * size) / size;
+	u32 more = budget_room(cpu, bin, want * size) / size;
 
 	cpu->parked_bytes += more * size;
 	ring->limit += more;
@@ -149,16 +149,16 @@ static noinline void ring_grow(struct hkm_cpu *cpu, unsigned int class_id)
 }
 
 /* A ring ran full or empty. */
-static void ring_strained(struct hkm_cpu *cpu, unsigned int class_id)
+static void ring_strained(struct hkm_cpu *cpu, unsigned int bin)
 {
-	struct hkm_ring *ring = &cpu->ring[class_id];
+	struct hkm_ring *ring = &cpu->ring[bin];
 
 	if (ring->limit == HKM_RING_SLOTS)
 		return;
 	if (ring->pause)
 		ring->pause--;
 	else
-		ring_grow(cpu, class_id);
+		ring_grow(cpu, bin);
 }
 
 /*
@@ -191,7 +191,7 @@ static void *run_pop(struct hkm_cpu *cpu, struct hkm_ring *ring, u32 size,
 /**
  * hkm_cpu_alloc() - serve a request off the hot path
  * @cpu: this CPU's front end, in a busy section
- * @class_id: class of the request
+ * @bin: class of the request
  * @home: shard of its call site
  * @zeroed: set if the block is known to be clear
  *
@@ -200,10 +200,10 @@ static void *run_pop(struct hkm_cpu *cpu, struct hkm_ring *ring, u32 size,
  *
  * Return: a block, or NULL if none is left in either.
  */
-void *hkm_cpu_alloc(struct hkm_cpu *cpu, unsigned int class_id,
+void *hkm_cpu_alloc(struct hkm_cpu *cpu, unsigned int bin,
 		    unsigned int home, bool *zeroed)
 {
-	struct hkm_ring *ring = &cpu->ring[class_id];
+	struct hkm_ring *ring = &cpu->ring[bin];
 	unsigned int want, nr;
 	void *block;
 
@@ -213,22 +213,22 @@ void *hkm_cpu_alloc(struct hkm_cpu *cpu, unsigned int class_id,
 		data_race(ring->hits++);
 		return block;
 	}
-	block = run_pop(cpu, ring, hkm_classes[class_id].size_bytes, zeroed);
+	block = run_pop(cpu, ring, hkm_classes[bin].size_bytes, zeroed);
 	if (block)
 		return block;
 
-	ring_strained(cpu, class_id);
+	ring_strained(cpu, bin);
 	want = batch_size(ring) ?: 1;
-	nr = hkm_freelist_pop(class_id, home, ring->slot, want);
+	nr = hkm_freelist_pop(bin, home, ring->slot, want);
 	/* Makes full batches again of what was scattered, once they return. */
 	if (unlikely(nr < want && nr))
-		nr += hkm_freelist_pop(class_id, home, ring->slot + nr,
+		nr += hkm_freelist_pop(bin, home, ring->slot + nr,
 				       ring->limit - nr);
 	if (unlikely(!nr))
-		nr = hkm_remote_drain(class_id, home, ring->slot, want);
+		nr = hkm_remote_drain(bin, home, ring->slot, want);
 	if (unlikely(!nr))
 		return NULL;
-	hkm_count(class_id, HKM_slow_allocs);
+	hkm_count(bin, HKM_slow_allocs);
 	data_race(ring->stocked += nr - 1);
 	WRITE_ONCE(ring->nr, nr - 1);
 	return ring->slot[ring->nr];
@@ -238,45 +238,45 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_cpu_alloc);
 /**
  * hkm_cpu_free() - put a freed block in its ring
  * @cpu: this CPU's front end, in a busy section
- * @class_id: class of the block
+ * @bin: class of the block
  * @block: the block, marked free
  *
  * Makes a full ring larger, or else moves the older part of it, as one batch,
  * to the shared tier.
  */
-void hkm_cpu_free(struct hkm_cpu *cpu, unsigned int class_id, void *block)
+void hkm_cpu_free(struct hkm_cpu *cpu, unsigned int bin, void *block)
 {
-	struct hkm_ring *ring = &cpu->ring[class_id];
+	struct hkm_ring *ring = &cpu->ring[bin];
 
 	if (ring->nr >= ring->limit)
-		ring_strained(cpu, class_id);
+		ring_strained(cpu, bin);
 	if (ring->nr >= ring->limit && ring->limit)
-		ring_flush(ring, class_id, batch_size(ring));
+		ring_flush(ring, bin, batch_size(ring));
 	if (likely(ring->limit))
 		ring_put(ring, block);
 	else
-		data_race(ring->flushed += hkm_freelist_push(class_id, &block, 1));
+		data_race(ring->flushed += hkm_freelist_push(bin, &block, 1));
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_cpu_free);
 
 /**
  * hkm_cpu_install() - make the rest of a span an active page
  * @cpu: this CPU's front end, in a busy section
- * @class_id: class of the span
+ * @bin: class of the span
  * @run: its blocks
  *
  * Return: false if A and B are taken or the budget has no room.
  */
-bool hkm_cpu_install(struct hkm_cpu *cpu, unsigned int class_id,
+bool hkm_cpu_install(struct hkm_cpu *cpu, unsigned int bin,
 		     const struct hkm_run *run)
 {
-	struct hkm_ring *ring = &cpu->ring[class_id];
+	struct hkm_ring *ring = &cpu->ring[bin];
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(ring->run); i++) {
 		if (ring->run[i].end)
 			continue;
-		if (budget_room(cpu, class_id, run->span_bytes) < run->span_bytes)
+		if (budget_room(cpu, bin, run->span_bytes) < run->span_bytes)
 			return false;
 		cpu->parked_bytes += run->span_bytes;
 		ring->run[i] = *run;
@@ -289,14 +289,14 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_cpu_install);
 /**
  * hkm_cpu_park() - put a free block in its ring
  * @cpu: this CPU's front end, in a busy section
- * @class_id: class of the block
+ * @bin: class of the block
  * @block: the block, marked free
  *
  * Return: false if the ring is full.
  */
-bool hkm_cpu_park(struct hkm_cpu *cpu, unsigned int class_id, void *block)
+bool hkm_cpu_park(struct hkm_cpu *cpu, unsigned int bin, void *block)
 {
-	struct hkm_ring *ring = &cpu->ring[class_id];
+	struct hkm_ring *ring = &cpu->ring[bin];
 
 	if (ring->nr >= ring->limit)
 		return false;

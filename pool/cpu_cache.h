@@ -94,14 +94,14 @@ DECLARE_PER_CPU(struct hkm_cpu *, hkm_cpu_this);
 
 /**
  * hkm_count() - count one event off the hot path
- * @class_id: class it belongs to
+ * @bin: class it belongs to
  * @counter: which
  *
  * Context: Any.
  */
-static inline void hkm_count(unsigned int class_id, enum hkm_counter counter)
+static inline void hkm_count(unsigned int bin, enum hkm_counter counter)
 {
-	this_cpu_inc(hkm_cpus->slow[class_id][counter]);
+	this_cpu_inc(hkm_cpus->slow[bin][counter]);
 }
 
 /* Blocks freed into a ring: what left it, and what is in it, less the rest. */
@@ -176,11 +176,11 @@ void hkm_cpu_exit(void);
 void hkm_cpu_flush(struct hkm_cpu *cpu, unsigned long classes);
 unsigned long hkm_cpu_parks(const struct hkm_cpu *cpu);
 
-void *hkm_cpu_alloc(struct hkm_cpu *cpu, unsigned int class_id,
+void *hkm_cpu_alloc(struct hkm_cpu *cpu, unsigned int bin,
 		    unsigned int home, bool *zeroed);
-void hkm_cpu_free(struct hkm_cpu *cpu, unsigned int class_id, void *block);
-bool hkm_cpu_install(struct hkm_cpu *cpu, unsigned int class_id,
+void hkm_cpu_free(struct hkm_cpu *cpu, unsigned int bin, void *block);
+bool hkm_cpu_install(struct hkm_cpu *cpu, unsigned int bin,
 		     const struct hkm_run *run);
-bool hkm_cpu_park(struct hkm_cpu *cpu, unsigned int class_id, void *block);
+bool hkm_cpu_park(struct hkm_cpu *cpu, unsigned int bin, void *block);
 
 #endif /* _HKM_CPU_CACHE_H */

@@ -104,7 +104,7 @@ static const void *poison_damage(const void *block, u32 bytes)
 /* Looks at a free block, which KASAN must know as accessible. */
 static void poison_check(const void *block, const struct hkm_chunk *chunk)
 {
-	const void *bad = poison_damage(block, hkm_classes[chunk->class_id].size_bytes);
+	const void *bad = poison_damage(block, hkm_classes[chunk->bin].size_bytes);
 
 	if (bad)
 		hkm_report(HKM_WRITE_AFTER_FREE, block, 0, "offset %zu",
@@ -128,7 +128,7 @@ void hkm_debug_create(struct hkm_chunk *chunk)
  */
 void hkm_debug_release(struct hkm_chunk *chunk)
 {
-	u32 bytes = hkm_classes[chunk->class_id].size_bytes;
+	u32 bytes = hkm_classes[chunk->bin].size_bytes;
 	unsigned int i;
 
 	if (!(hkm_debug & HKM_DEBUG_POISON))
@@ -160,7 +160,7 @@ void hkm_debug_alloc(void *block, size_t size, unsigned long site)
 		poison_check(block, chunk);
 	if (hkm_debug & HKM_DEBUG_REDZONE)
 		memset(block + size, HKM_RED,
-		       hkm_classes[chunk->class_id].size_bytes - size);
+		       hkm_classes[chunk->bin].size_bytes - size);
 	track = track_of(chunk, index);
 	track->alloc_site = site;
 	track->free_site = 0;
@@ -181,7 +181,7 @@ void hkm_debug_alloc(void *block, size_t size, unsigned long site)
 bool hkm_debug_free(void *block, const struct hkm_chunk *chunk,
 		    unsigned long site)
 {
-	u32 bytes = hkm_classes[chunk->class_id].size_bytes;
+	u32 bytes = hkm_classes[chunk->bin].size_bytes;
 	struct hkm_track *track;
 	unsigned int index;
 
@@ -224,7 +224,7 @@ void hkm_debug_resize(void *block, size_t size)
 	track_of(chunk, index)->size = size;
 	if (hkm_debug & HKM_DEBUG_REDZONE)
 		memset(block + size, HKM_RED,
-		       hkm_classes[chunk->class_id].size_bytes - size);
+		       hkm_classes[chunk->bin].size_bytes - size);
 	preempt_enable();
 }
 
@@ -239,7 +239,7 @@ size_t hkm_debug_size(const struct hkm_chunk *chunk, unsigned int index)
 {
 	if (hkm_debug & HKM_DEBUG_REDZONE)
 		return track_of(chunk, index)->size;
-	return hkm_classes[chunk->class_id].size_bytes;
+	return hkm_classes[chunk->bin].size_bytes;
 }
 
 /**
@@ -253,7 +253,7 @@ size_t hkm_debug_size(const struct hkm_chunk *chunk, unsigned int index)
 const struct hkm_track *hkm_debug_track(const struct hkm_chunk *chunk,
 					const void *p)
 {
-	unsigned int index = (p - chunk->base) / hkm_classes[chunk->class_id].size_bytes;
+	unsigned int index = (p - chunk->base) / hkm_classes[chunk->bin].size_bytes;
 	const struct hkm_track *track;
 
 	if (!(hkm_debug & HKM_DEBUG_SITES) || index >= chunk->nr_blocks)

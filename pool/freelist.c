@@ -74,10 +74,10 @@ static u64 id_mask __ro_after_init;
 
 #if IS_ENABLED(CONFIG_KUNIT)
 /* For tests: a class's heads and masks, and a head's bits below the tag. */
-struct hkm_shared *hkm_test_shared(unsigned int class_id, u64 *mask)
+struct hkm_shared *hkm_test_shared(unsigned int bin, u64 *mask)
 {
 	*mask = id_mask;
-	return &hkm_shared[class_id];
+	return &hkm_shared[bin];
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_test_shared);
 #endif
@@ -115,10 +115,10 @@ static __always_inline bool slot_claim(struct hkm_slot *slot,
 	return try_cmpxchg_relaxed(&slot->link, &none, link);
 }
 
-static noinline void block_refuse(unsigned int class_id, void *block)
+static noinline void block_refuse(unsigned int bin, void *block)
 {
 	hkm_report_refused(HKM_DOUBLE_FREE, block, 0);
-	hkm_count(class_id, HKM_rejects);
+	hkm_count(bin, HKM_rejects);
 }
 
 static void mask_set(atomic64_t *mask, unsigned int shard)
@@ -138,10 +138,10 @@ static void mask_clear(atomic64_t *mask, unsigned int shard)
 }
 
 /* Puts a chain, which the caller owns, on a freelist as one batch. */
-static __always_inline void batch_push(unsigned int class_id, unsigned int home,
+static __always_inline void batch_push(unsigned int bin, unsigned int home,
 				       struct hkm_slot *first)
 {
-	struct hkm_shared *shared = &hkm_shared[class_id];
+	struct hkm_shared *shared = &hkm_shared[bin];
 	atomic64_t *head = &shared->shard[home].head;
 	s64 old = atomic64_read(head), new;
 
@@ -152,17 +152,17 @@ static __always_inline void batch_push(unsigned int class_id, unsigned int home,
 		/* Pairs with the acquire in batch_pop(). */
 		if (likely(atomic64_try_cmpxchg_release(head, &old, new)))
 			break;
-		hkm_count(class_id, HKM_cas_retries);
+		hkm_count(bin, HKM_cas_retries);
 	}
 	mask_set(&shared->nonempty, home);
-	hkm_count(class_id, HKM_freelist_pushes);
+	hkm_count(bin, HKM_freelist_pushes);
 }
 
 /* Takes the first batch off a freelist: its first slot, or NULL. */
-static __always_inline struct hkm_slot *batch_pop(unsigned int class_id,
+static __always_inline struct hkm_slot *batch_pop(unsigned int bin,
 						  unsigned int home)
 {
-	atomic64_t *head = &hkm_shared[class_id].shard[home].head;
+	atomic64_t *head = &hkm_shared[bin].shard[home].head;
 	const struct hkm_map *map = rcu_dereference_sched(hkm_map);
 	s64 old = atomic64_read(head), new;
 
@@ -174,17 +174,17 @@ static __always_inline struct hkm_slot *batch_pop(unsigned int class_id,
 		new = (old & ~id_mask) | READ_ONCE(first->next);
 		/* Pairs with the release in batch_push(). */
 		if (likely(atomic64_try_cmpxchg_acquire(head, &old, new))) {
-			hkm_count(class_id, HKM_freelist_pops);
+			hkm_count(bin, HKM_freelist_pops);
 			return first;
 		}
-		hkm_count(class_id, HKM_cas_retries);
+		hkm_count(bin, HKM_cas_retries);
 	}
 	return NULL;
 }
 
 /* Moves up to @max blocks of an owned chain to @blocks, the rest to @home. */
 static __always_inline unsigned int
-chain_take(unsigned int class_id, unsigned int home, struct hkm_slot *slot,
+chain_take(unsigned int bin, unsigned int home, struct hkm_slot *slot,
 	   void **blocks, unsigned int max)
 {
 	unsigned int nr;
@@ -197,7 +197,7 @@ chain_take(unsigned int class_id, unsigned int home, struct hkm_slot *slot,
 		slot = link;
 	}
 	if (slot != HKM_LINK_END)
-		batch_push(class_id, home, slot);
+		batch_push(bin, home, slot);
 	return nr;
 }
 
@@ -211,7 +211,7 @@ static unsigned int mask_next(u64 mask, unsigned int home)
 
 /**
  * hkm_freelist_push() - put free blocks on the freelist of their home shard
- * @class_id: their class
+ * @bin: their class
  * @blocks: the blocks, all owned by the caller
  * @nr: their number, at least 1
  *
@@ -221,7 +221,7 @@ static unsigned int mask_next(u64 mask, unsigned int home)
  * Context: Any, with preemption off.
  * Return: the number of blocks taken.
  */
-unsigned int hkm_freelist_push(unsigned int class_id, void *const *blocks,
+unsigned int hkm_freelist_push(unsigned int bin, void *const *blocks,
 			       unsigned int nr)
 {
 	const struct hkm_map *map = rcu_dereference_sched(hkm_map);
@@ -235,21 +235,21 @@ unsigned int hkm_freelist_push(unsigned int class_id, void *const *blocks,
 			block_slot(map, *block, (unsigned long)*block - page_offset);
 
 		if (unlikely(!slot_claim(slot, first))) {
-			block_refuse(class_id, *block);
+			block_refuse(bin, *block);
 			taken--;
 			continue;
 		}
 		first = slot;
 	}
 	if (likely(taken))
-		batch_push(class_id, block_home(first->block), first);
+		batch_push(bin, block_home(first->block), first);
 	return taken;
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_freelist_push);
 
 /**
  * hkm_freelist_pop() - take free blocks off a class's freelists
- * @class_id: the class
+ * @bin: the class
  * @home: shard to look in first
  * @blocks: filled with the blocks
  * @max: most blocks wanted, at least 1
@@ -259,25 +259,25 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_freelist_push);
  * Context: Any, with preemption off.
  * Return: the number of blocks; 0 if no shard has any.
  */
-unsigned int hkm_freelist_pop(unsigned int class_id, unsigned int home,
+unsigned int hkm_freelist_pop(unsigned int bin, unsigned int home,
 			      void **blocks, unsigned int max)
 {
-	struct hkm_shared *shared = &hkm_shared[class_id];
+	struct hkm_shared *shared = &hkm_shared[bin];
 	u64 mask = atomic64_read(&shared->nonempty);
 
 	while (mask) {
 		unsigned int shard = mask_next(mask, home);
-		struct hkm_slot *first = batch_pop(class_id, shard);
+		struct hkm_slot *first = batch_pop(bin, shard);
 
 		if (unlikely(!first)) {
 			mask_clear(&shared->nonempty, shard);
 			/* The second look takes what it finds. */
-			first = batch_pop(class_id, shard);
+			first = batch_pop(bin, shard);
 			if (first)
 				mask_set(&shared->nonempty, shard);
 		}
 		if (likely(first))
-			return chain_take(class_id, shard, first, blocks, max);
+			return chain_take(bin, shard, first, blocks, max);
 		mask &= ~BIT_ULL(shard);
 	}
 	return 0;
@@ -286,22 +286,22 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_freelist_pop);
 
 /**
  * hkm_remote_push() - free one block without the per-CPU tier
- * @class_id: its class
+ * @bin: its class
  * @block: the block, owned by the caller
  *
  * Context: Any, with preemption off.
  * Return: false if the block is in the shared tier already; it is reported.
  */
-bool hkm_remote_push(unsigned int class_id, void *block)
+bool hkm_remote_push(unsigned int bin, void *block)
 {
-	struct hkm_shared *shared = &hkm_shared[class_id];
+	struct hkm_shared *shared = &hkm_shared[bin];
 	struct hkm_slot *slot = block_slot(rcu_dereference_sched(hkm_map), block,
 					   (unsigned long)block - PAGE_OFFSET);
 	struct hkm_slot **head, *old;
 	unsigned int home;
 
 	if (!slot_claim(slot, HKM_LINK_END)) {
-		block_refuse(class_id, block);
+		block_refuse(bin, block);
 		return false;
 	}
 	home = block_home(block);
@@ -312,14 +312,14 @@ bool hkm_remote_push(unsigned int class_id, void *block)
 		/* Pairs with the xchg() in hkm_remote_drain(). */
 	} while (!try_cmpxchg_release(head, &old, slot));
 	mask_set(&shared->remote_nonempty, home);
-	hkm_count(class_id, HKM_remote_frees);
+	hkm_count(bin, HKM_remote_frees);
 	return true;
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_remote_push);
 
 /**
  * hkm_remote_drain() - empty one remote stack of a class
- * @class_id: the class
+ * @bin: the class
  * @home: shard to look in first
  * @blocks: filled with its first blocks
  * @max: most blocks wanted, at least 1
@@ -329,10 +329,10 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_remote_push);
  * Context: Any, with preemption off.
  * Return: the number of blocks; 0 if no remote stack has any.
  */
-unsigned int hkm_remote_drain(unsigned int class_id, unsigned int home,
+unsigned int hkm_remote_drain(unsigned int bin, unsigned int home,
 			      void **blocks, unsigned int max)
 {
-	struct hkm_shared *shared = &hkm_shared[class_id];
+	struct hkm_shared *shared = &hkm_shared[bin];
 	u64 mask = atomic64_read(&shared->remote_nonempty);
 
 	while (mask) {
@@ -347,8 +347,8 @@ unsigned int hkm_remote_drain(unsigned int class_id, unsigned int home,
 		 */
 		first = xchg(head, NULL);
 		if (first) {
-			hkm_count(class_id, HKM_remote_drains);
-			return chain_take(class_id, shard, first, blocks, max);
+			hkm_count(bin, HKM_remote_drains);
+			return chain_take(bin, shard, first, blocks, max);
 		}
 		mask &= ~BIT_ULL(shard);
 	}
@@ -372,7 +372,7 @@ bool hkm_chain_add(struct hkm_chunk *chunk, void *block)
 	hkm_chunk_block_index(chunk, block, &index);
 	slot = &chunk->slot[index];
 	if (!slot_claim(slot, chunk->chain)) {
-		block_refuse(chunk->class_id, block);
+		block_refuse(chunk->bin, block);
 		return false;
 	}
 	chunk->chain = slot;
@@ -406,7 +406,7 @@ void hkm_chain_push(struct hkm_chunk *chunk)
 	struct hkm_slot *first = chunk->chain;
 
 	chunk->chain = HKM_LINK_END;
-	batch_push(chunk->class_id, chunk->home, first);
+	batch_push(chunk->bin, chunk->home, first);
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_chain_push);
 

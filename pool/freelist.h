@@ -42,13 +42,13 @@ struct hkm_shared {
 int hkm_shared_init(void);
 void hkm_shared_exit(void);
 
-unsigned int hkm_freelist_push(unsigned int class_id, void *const *blocks,
+unsigned int hkm_freelist_push(unsigned int bin, void *const *blocks,
 			       unsigned int nr);
-unsigned int hkm_freelist_pop(unsigned int class_id, unsigned int home,
+unsigned int hkm_freelist_pop(unsigned int bin, unsigned int home,
 			      void **blocks, unsigned int max);
 
-bool hkm_remote_push(unsigned int class_id, void *block);
-unsigned int hkm_remote_drain(unsigned int class_id, unsigned int home,
+bool hkm_remote_push(unsigned int bin, void *block);
+unsigned int hkm_remote_drain(unsigned int bin, unsigned int home,
 			      void **blocks, unsigned int max);
 
 bool hkm_chain_add(struct hkm_chunk *chunk, void *block);
@@ -56,7 +56,7 @@ void hkm_chain_clear(struct hkm_chunk *chunk);
 void hkm_chain_push(struct hkm_chunk *chunk);
 
 #if IS_ENABLED(CONFIG_KUNIT)
-struct hkm_shared *hkm_test_shared(unsigned int class_id, u64 *mask);
+struct hkm_shared *hkm_test_shared(unsigned int bin, u64 *mask);
 #endif
 
 #endif /* _HKM_FREELIST_H */

@@ -65,7 +65,7 @@ static void report(enum hkm_misuse what, const void *p, unsigned long site,
 	preempt_disable();
 	chunk = hkm_chunk_lookup(p);
 	track = chunk ? hkm_debug_track(chunk, p) : NULL;
-	class = chunk ? hkm_classes[chunk->class_id].name : NULL;
+	class = chunk ? hkm_classes[chunk->bin].name : NULL;
 	if (!chunk)
 		pr_err("%s: %px, %pV\n", text, p, detail);
 	else if (!track)

@@ -27,14 +27,14 @@ static struct inventory inventories[HKM_NR_CLASSES] = {
 
 /**
  * hkm_inventory_get() - take a chunk
- * @class_id: its class
+ * @bin: its class
  *
  * Context: Any but NMI.
  * Return: a chunk whose blocks are all the caller's, or NULL.
  */
-struct hkm_chunk *hkm_inventory_get(unsigned int class_id)
+struct hkm_chunk *hkm_inventory_get(unsigned int bin)
 {
-	struct inventory *inv = &inventories[class_id];
+	struct inventory *inv = &inventories[bin];
 	struct hkm_chunk *chunk;
 	unsigned long flags;
 
@@ -62,7 +62,7 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_inventory_get);
  */
 bool hkm_inventory_put(struct hkm_chunk *chunk, long keep)
 {
-	struct inventory *inv = &inventories[chunk->class_id];
+	struct inventory *inv = &inventories[chunk->bin];
 	long nr = 1L << chunk->span_order;
 	unsigned long flags;
 	bool room;
@@ -81,20 +81,20 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_inventory_put);
 
 /**
  * hkm_inventory_shrink() - give chunks back to the page allocator
- * @class_id: their class
+ * @bin: their class
  * @keep: 64 KiB chunks that may stay
  * @most: 64 KiB chunks to give back at most, but for the rest of a span
  *
  * Context: Any but NMI.
  * Return: 64 KiB chunks given back.
  */
-long hkm_inventory_shrink(unsigned int class_id, long keep, long most)
+long hkm_inventory_shrink(unsigned int bin, long keep, long most)
 {
 	struct hkm_chunk *chunk;
 	long nr = 0;
 
-	while (nr < most && hkm_inventory_count(class_id) > keep) {
-		chunk = hkm_inventory_get(class_id);
+	while (nr < most && hkm_inventory_count(bin) > keep) {
+		chunk = hkm_inventory_get(bin);
 		if (!chunk)
 			break;
 		nr += 1L << chunk->span_order;
@@ -106,12 +106,12 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_inventory_shrink);
 
 /**
  * hkm_inventory_count() - tell what a class keeps
- * @class_id: the class
+ * @bin: the class
  *
  * Return: 64 KiB chunks.
  */
-long hkm_inventory_count(unsigned int class_id)
+long hkm_inventory_count(unsigned int bin)
 {
-	return READ_ONCE(inventories[class_id].nr_chunks);
+	return READ_ONCE(inventories[bin].nr_chunks);
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_inventory_count);

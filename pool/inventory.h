@@ -10,9 +10,9 @@
 
 struct hkm_chunk;
 
-struct hkm_chunk *hkm_inventory_get(unsigned int class_id);
+struct hkm_chunk *hkm_inventory_get(unsigned int bin);
 bool hkm_inventory_put(struct hkm_chunk *chunk, long keep);
-long hkm_inventory_shrink(unsigned int class_id, long keep, long most);
-long hkm_inventory_count(unsigned int class_id);
+long hkm_inventory_shrink(unsigned int bin, long keep, long most);
+long hkm_inventory_count(unsigned int bin);
 
 #endif /* _HKM_INVENTORY_H */

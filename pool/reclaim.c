@@ -95,15 +95,15 @@ static void cpus_flush(void)
  * Free memory of a class, in 64 KiB chunks: about what a pass could give back,
  * were it not scattered.
  */
-static long free_chunks(unsigned int class_id)
+static long free_chunks(unsigned int bin)
 {
-	u32 size = hkm_classes[class_id].size_bytes;
+	u32 size = hkm_classes[bin].size_bytes;
 	struct hkm_class_stats sum;
 	s64 live_bytes;
 
-	hkm_stats_read(class_id, &sum);
+	hkm_stats_read(bin, &sum);
 	live_bytes = max_t(s64, hkm_stats_live(&sum), 0) * size;
-	return hkm_chunk_count(class_id) -
+	return hkm_chunk_count(bin) -
 	       (long)((live_bytes + HKM_CHUNK_BYTES - 1) >> HKM_CHUNK_SHIFT);
 }
 
@@ -147,17 +147,17 @@ static unsigned long cpus_age(unsigned int idle_ticks)
 	return all;
 }
 
-static void class_tick(unsigned int class_id, long keep)
+static void class_tick(unsigned int bin, long keep)
 {
-	struct class_age *age = &class_ages[class_id];
-	long excess = free_chunks(class_id) - keep;
+	struct class_age *age = &class_ages[bin];
+	long excess = free_chunks(bin) - keep;
 
 	WRITE_ONCE(age->at_cap, excess >= 0);
 	if (excess <= 0)
 		return;
 	if (age->pause) {
 		age->pause--;
-	} else if (hkm_trim_class_locked(class_id, keep) >= (excess + 7) / 8) {
+	} else if (hkm_trim_class_locked(bin, keep) >= (excess + 7) / 8) {
 		age->next_pause = 0;
 	} else {
 		/* What is free is scattered, and may be for long. */
@@ -250,14 +250,14 @@ static void tick_work_fn(struct work_struct *work)
 
 /**
  * hkm_reclaim_at_cap() - tell whether a refill should take no more than it needs
- * @class_id: the class
+ * @bin: the class
  *
  * Context: Any.
  * Return: true if the class held free memory up to its CAP a moment ago.
  */
-bool hkm_reclaim_at_cap(unsigned int class_id)
+bool hkm_reclaim_at_cap(unsigned int bin)
 {
-	return READ_ONCE(class_ages[class_id].at_cap);
+	return READ_ONCE(class_ages[bin].at_cap);
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_reclaim_at_cap);
 

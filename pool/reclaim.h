@@ -13,7 +13,7 @@ void hkm_reclaim_exit(void);
 void hkm_reclaim_kick(void);
 void hkm_reclaim_tick(void);
 long hkm_reclaim_all(void);
-bool hkm_reclaim_at_cap(unsigned int class_id);
+bool hkm_reclaim_at_cap(unsigned int bin);
 
 #if IS_ENABLED(CONFIG_KUNIT)
 void hkm_test_tick_own(bool own);

@@ -56,15 +56,15 @@ static unsigned int run_list(const struct hkm_run *run, u32 size, void **blocks,
 }
 
 /* Spreads blocks over ring and shared tier. */
-static void blocks_scatter(struct hkm_cpu *cpu, unsigned int class_id,
+static void blocks_scatter(struct hkm_cpu *cpu, unsigned int bin,
 			   void **blocks, unsigned int nr)
 {
-	while (nr && hkm_cpu_park(cpu, class_id, *blocks)) {
+	while (nr && hkm_cpu_park(cpu, bin, *blocks)) {
 		blocks++;
 		nr--;
 	}
 	if (nr)
-		hkm_freelist_push(class_id, blocks, nr);
+		hkm_freelist_push(bin, blocks, nr);
 }
 
 /*
@@ -74,8 +74,8 @@ static void blocks_scatter(struct hkm_cpu *cpu, unsigned int class_id,
 static void chunk_install(struct hkm_cpu *cpu, const struct hkm_chunk *chunk,
 			  bool zeroed, void **block, struct rnd_state *rnd)
 {
-	unsigned int class_id = chunk->class_id, nr;
-	u32 size = hkm_classes[class_id].size_bytes;
+	unsigned int bin = chunk->bin, nr;
+	u32 size = hkm_classes[bin].size_bytes;
 	void *list[HKM_MAX_BLOCKS], **blocks = list;
 	struct hkm_run run = {
 		.next = chunk->base,
@@ -91,19 +91,19 @@ static void chunk_install(struct hkm_cpu *cpu, const struct hkm_chunk *chunk,
 	}
 	/* A run of one block is not worth an active page. */
 	if (!hkm_random_order && cpu != &hkm_cpu_busy &&
-	    run.end - run.next > size && hkm_cpu_install(cpu, class_id, &run))
+	    run.end - run.next > size && hkm_cpu_install(cpu, bin, &run))
 		return;
 	nr = run_list(&run, size, list, rnd);
 	if (block) {
 		*block = *blocks++;
 		nr--;
 	}
-	blocks_scatter(cpu, class_id, blocks, nr);
+	blocks_scatter(cpu, bin, blocks, nr);
 }
 
 /**
  * hkm_alloc_refill() - serve a request with new pages
- * @class_id: class of the request
+ * @bin: class of the request
  * @home: shard of its call site
  * @gfp: the caller's flags
  * @zeroed: set if the block is known to be clear
@@ -111,7 +111,7 @@ static void chunk_install(struct hkm_cpu *cpu, const struct hkm_chunk *chunk,
  * Context: Any but NMI; may sleep if @gfp allows.
  * Return: a block, or NULL if the page allocator has no chunk to spare.
  */
-void *hkm_alloc_refill(unsigned int class_id, unsigned int home, gfp_t gfp,
+void *hkm_alloc_refill(unsigned int bin, unsigned int home, gfp_t gfp,
 		       bool *zeroed)
 {
 	struct hkm_chunk *chunk[HKM_SPAN_MAX_CHUNKS];
@@ -124,23 +124,23 @@ void *hkm_alloc_refill(unsigned int class_id, unsigned int home, gfp_t gfp,
 	gfp = (gfp & ~HKM_GFP_EFFORT) | __GFP_NORETRY | __GFP_NOMEMALLOC;
 
 	preempt_disable();
-	bundle = rcu_dereference_sched(hkm_policy)->bundle[class_id];
+	bundle = rcu_dereference_sched(hkm_policy)->bundle[bin];
 	preempt_enable();
 
 	for (nr = 0; nr < bundle; nr++) {
-		chunk[nr] = hkm_inventory_get(class_id);
+		chunk[nr] = hkm_inventory_get(bin);
 		if (!chunk[nr])
 			break;
 		WRITE_ONCE(chunk[nr]->home, home);
 	}
 	nr_old = nr;
-	if (hkm_reclaim_at_cap(class_id))
+	if (hkm_reclaim_at_cap(bin))
 		bundle = 1;
 	for (; nr < bundle; nr++) {
-		chunk[nr] = hkm_chunk_create(class_id, home, gfp);
+		chunk[nr] = hkm_chunk_create(bin, home, gfp);
 		if (!chunk[nr])
 			break;
-		trace_refill(class_id, chunk[nr]->base,
+		trace_refill(bin, chunk[nr]->base,
 			     1U << chunk[nr]->span_order);
 		gfp &= ~__GFP_DIRECT_RECLAIM;
 	}
@@ -156,13 +156,13 @@ void *hkm_alloc_refill(unsigned int class_id, unsigned int home, gfp_t gfp,
 	for (i = 0; i < nr; i++) {
 		bool old = i < nr_old;
 
-		hkm_count(class_id, old ? HKM_reuses : HKM_refills);
+		hkm_count(bin, old ? HKM_reuses : HKM_refills);
 		/* Blocks of a chunk live longer than this request: see run_pop(). */
 		chunk_install(hkm_cpu_own(cpu), chunk[i], clear && !old,
 			      i ? NULL : &block, &rnd);
 	}
-	hkm_count(class_id, HKM_slow_allocs);
-	hkm_count(class_id, HKM_refill_allocs);
+	hkm_count(bin, HKM_slow_allocs);
+	hkm_count(bin, HKM_refill_allocs);
 	hkm_cpu_leave(cpu);
 	preempt_enable();
 	*zeroed = clear && !nr_old;
@@ -176,7 +176,7 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_alloc_refill);
  */
 static void chunk_abandon(struct hkm_chunk *chunk, void *arg)
 {
-	const struct hkm_class *cl = &hkm_classes[chunk->class_id];
+	const struct hkm_class *cl = &hkm_classes[chunk->bin];
 	unsigned int *live = arg, i;
 
 	for (i = 0; i < chunk->nr_blocks; i++) {

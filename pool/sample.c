@@ -77,7 +77,7 @@ enum sample_state {
  * @page: its pages, the slot's until exit
  * @unmapped: number of its latest unmapping, counted over all slots
  * @size: bytes asked for; 0 if nobody had it since it was mapped
- * @class_id: class of the request
+ * @bin: class of the request
  * @alloc_site: return address of the allocation
  * @free_site: return address of the free; 0 if not freed
  */
@@ -87,7 +87,7 @@ struct hkm_sample {
 	struct page *page[HKM_SAMPLE_PAGES];
 	unsigned long unmapped;
 	u32 size;
-	u8 class_id;
+	u8 bin;
 	unsigned long alloc_site;
 	unsigned long free_site;
 };
@@ -291,27 +291,27 @@ static void settle(struct work_struct *work)
  * @sample: what hkm_sample_claim() returned
  * @size: bytes wanted, of the pool's sizes
  * @flags: the caller's
- * @class_id: class of the request
+ * @bin: class of the request
  * @site: return address of the call
  *
  * Context: Any, NMI included.
  * Return: the block.
  */
 void *hkm_sample_alloc(struct hkm_sample *sample, size_t size, gfp_t flags,
-		       unsigned int class_id, unsigned long site)
+		       unsigned int bin, unsigned long site)
 {
 	void *block;
 
 	sample->size = size;
-	sample->class_id = class_id;
+	sample->bin = bin;
 	sample->alloc_site = site;
 	block = block_of(sample);
 	atomic_set(&sample->state, SAMPLE_LIVE);
 	if (want_init_on_alloc(flags))
 		memset(block, 0, size);
-	hkm_count(class_id, HKM_samples);
+	hkm_count(bin, HKM_samples);
 	hkm_leak_alloc(block, size, flags);
-	trace_alloc(site, block, size, size, flags, class_id);
+	trace_alloc(site, block, size, size, flags, bin);
 	irq_work_queue(&settle_irq_work);
 	return block;
 }
@@ -336,7 +336,7 @@ static void slot_retire(struct hkm_sample *sample, unsigned long site)
 			   "offset %td in a sample of %u bytes, allocated by %pS, freed by %pS",
 			   bad - block, sample->size,
 			   (void *)sample->alloc_site, (void *)site);
-	trace_free(site, block, sample->class_id);
+	trace_free(site, block, sample->bin);
 	memset(sample->base, HKM_SAMPLE_FILL, HKM_SAMPLE_BYTES);
 	/* Pairs with the atomic_read_acquire() in freed_unmap(). */
 	atomic_set_release(&sample->state, SAMPLE_FREED);
@@ -360,14 +360,14 @@ bool hkm_sample_free(const void *p, unsigned long site)
 	if (!sample)
 		return false;
 	if (p != block_of(sample)) {
-		hkm_count(sample->class_id, HKM_rejects);
+		hkm_count(sample->bin, HKM_rejects);
 		hkm_report(HKM_INTERIOR_FREE, p, site,
 			   "by %pS; refused; offset %td in a sample of %u bytes, allocated by %pS",
 			   (void *)site, p - block_of(sample), sample->size,
 			   (void *)sample->alloc_site);
 	} else if (atomic_cmpxchg(&sample->state, SAMPLE_LIVE, SAMPLE_FREEING) !=
 		   SAMPLE_LIVE) {
-		hkm_count(sample->class_id, HKM_rejects);
+		hkm_count(sample->bin, HKM_rejects);
 		hkm_report(HKM_DOUBLE_FREE, p, site,
 			   "by %pS; refused; a sample of %u bytes, allocated by %pS, freed by %pS",
 			   (void *)site, sample->size,

@@ -30,7 +30,7 @@ void hkm_sample_start(void);
 void hkm_sample_exit(void);
 
 void *hkm_sample_alloc(struct hkm_sample *sample, size_t size, gfp_t flags,
-		       unsigned int class_id, unsigned long site);
+		       unsigned int bin, unsigned long site);
 bool hkm_sample_free(const void *p, unsigned long site);
 bool hkm_sample_owns(const void *p);
 size_t hkm_sample_size(const void *p);

@@ -11,14 +11,14 @@
 
 /**
  * hkm_stats_read() - sum one class's counters over all CPUs
- * @class_id: the class
+ * @bin: the class
  * @sum: filled in
  *
  * Not a snapshot: CPUs go on counting meanwhile.
  *
  * Context: Any.
  */
-void hkm_stats_read(unsigned int class_id, struct hkm_class_stats *sum)
+void hkm_stats_read(unsigned int bin, struct hkm_class_stats *sum)
 {
 	unsigned int c;
 	int i;
@@ -26,13 +26,13 @@ void hkm_stats_read(unsigned int class_id, struct hkm_class_stats *sum)
 	memset(sum, 0, sizeof(*sum));
 	for_each_possible_cpu(i) {
 		const struct hkm_cpu *cpu = per_cpu_ptr(hkm_cpus, i);
-		const struct hkm_ring *ring = &cpu->ring[class_id];
+		const struct hkm_ring *ring = &cpu->ring[bin];
 
 		sum->hits_ring += READ_ONCE(ring->hits);
 		sum->hits_active += READ_ONCE(ring->hits_active);
 		sum->frees += hkm_ring_frees(ring);
 		for (c = 0; c < HKM_NR_COUNTERS; c++)
-			sum->slow[c] += READ_ONCE(cpu->slow[class_id][c]);
+			sum->slow[c] += READ_ONCE(cpu->slow[bin][c]);
 	}
 	sum->frees += sum->slow[HKM_remote_frees];
 }

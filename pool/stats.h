@@ -47,7 +47,7 @@ struct hkm_class_stats {
 	u64 slow[HKM_NR_COUNTERS];
 };
 
-void hkm_stats_read(unsigned int class_id, struct hkm_class_stats *sum);
+void hkm_stats_read(unsigned int bin, struct hkm_class_stats *sum);
 s64 hkm_stats_live(const struct hkm_class_stats *sum);
 
 #endif /* _HKM_STATS_H */

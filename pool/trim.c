@@ -29,15 +29,15 @@
 DEFINE_MUTEX(hkm_trim_lock);
 
 /* Takes one pop's worth of blocks; their number. New chunks join @touched. */
-static unsigned int collect_some(unsigned int class_id,
+static unsigned int collect_some(unsigned int bin,
 				 struct hkm_chunk **touched)
 {
 	void *blocks[HKM_MAX_BLOCKS];
 	unsigned int nr, i;
 
 	preempt_disable();
-	nr = hkm_freelist_pop(class_id, 0, blocks, ARRAY_SIZE(blocks)) ?:
-	     hkm_remote_drain(class_id, 0, blocks, ARRAY_SIZE(blocks));
+	nr = hkm_freelist_pop(bin, 0, blocks, ARRAY_SIZE(blocks)) ?:
+	     hkm_remote_drain(bin, 0, blocks, ARRAY_SIZE(blocks));
 	for (i = 0; i < nr; i++) {
 		struct hkm_chunk *chunk = hkm_chunk_lookup(blocks[i]);
 
@@ -72,28 +72,28 @@ static void chunk_settle(struct hkm_chunk *chunk, long keep, long *nr_released)
 
 /**
  * hkm_trim_class_locked() - hkm_trim_class() by a holder of hkm_trim_lock
- * @class_id: the class
+ * @bin: the class
  * @keep: 64 KiB chunks that may stay in its inventory
  *
  * Context: Task; may sleep.
  * Return: 64 KiB chunks given back.
  */
-long hkm_trim_class_locked(unsigned int class_id, long keep)
+long hkm_trim_class_locked(unsigned int bin, long keep)
 {
 	/* All there could be: others push while this goes on. */
-	u64 left = hkm_chunk_count(class_id) * HKM_MAX_BLOCKS;
+	u64 left = hkm_chunk_count(bin) * HKM_MAX_BLOCKS;
 	struct hkm_chunk *touched = NULL, *chunk;
 	long nr_released;
 	unsigned int nr;
 
 	lockdep_assert_held(&hkm_trim_lock);
 	do {
-		nr = collect_some(class_id, &touched);
+		nr = collect_some(bin, &touched);
 		left -= min_t(u64, left, nr);
 		cond_resched();
 	} while (nr && left);
 
-	nr_released = hkm_inventory_shrink(class_id, keep, LONG_MAX);
+	nr_released = hkm_inventory_shrink(bin, keep, LONG_MAX);
 	while ((chunk = touched)) {
 		touched = chunk->next;
 		chunk_settle(chunk, keep, &nr_released);
@@ -104,18 +104,18 @@ long hkm_trim_class_locked(unsigned int class_id, long keep)
 
 /**
  * hkm_trim_class() - give back the whole chunks of the shared tier
- * @class_id: the class
+ * @bin: the class
  * @keep: 64 KiB chunks that may stay in its inventory
  *
  * Context: Task; may sleep.
  * Return: 64 KiB chunks given back.
  */
-long hkm_trim_class(unsigned int class_id, long keep)
+long hkm_trim_class(unsigned int bin, long keep)
 {
 	long nr;
 
 	mutex_lock(&hkm_trim_lock);
-	nr = hkm_trim_class_locked(class_id, keep);
+	nr = hkm_trim_class_locked(bin, keep);
 	mutex_unlock(&hkm_trim_lock);
 	return nr;
 }

@@ -185,7 +185,7 @@ unsigned int host_chunks_used(void)
 struct hkm_sample *hkm_sample_gate;
 
 void *hkm_sample_alloc(struct hkm_sample *sample, size_t size, gfp_t flags,
-		       unsigned int class_id, unsigned long site)
+		       unsigned int bin, unsigned long site)
 {
 	return NULL;
 }

@@ -9,8 +9,8 @@
 #include <linux/types.h>
 #include <trace/events/mmflags.h>
 
-#define show_hakmem_class(class_id)					\
-	__print_symbolic(class_id, { 0, "2k" }, { 1, "4k" },		\
+#define show_hakmem_class(bin)					\
+	__print_symbolic(bin, { 0, "2k" }, { 1, "4k" },		\
 			 { 2, "8k" }, { 3, "16k" }, { 4, "32k" },	\
 			 { 5, "52k" }, { 6, "dyn1" })
 
@@ -21,9 +21,9 @@ void hkm_watch_put(void);
 TRACE_EVENT_FN(alloc,
 
 	TP_PROTO(unsigned long site, const void *ptr, size_t bytes_req,
-		 size_t bytes_alloc, gfp_t gfp_flags, unsigned int class_id),
+		 size_t bytes_alloc, gfp_t gfp_flags, unsigned int bin),
 
-	TP_ARGS(site, ptr, bytes_req, bytes_alloc, gfp_flags, class_id),
+	TP_ARGS(site, ptr, bytes_req, bytes_alloc, gfp_flags, bin),
 
 	TP_STRUCT__entry(
 		__field(unsigned long, site)
@@ -31,7 +31,7 @@ TRACE_EVENT_FN(alloc,
 		__field(size_t, bytes_req)
 		__field(size_t, bytes_alloc)
 		__field(unsigned long, gfp_flags)
-		__field(unsigned int, class_id)
+		__field(unsigned int, bin)
 	),
 
 	TP_fast_assign(
@@ -40,74 +40,74 @@ TRACE_EVENT_FN(alloc,
 		__entry->bytes_req = bytes_req;
 		__entry->bytes_alloc = bytes_alloc;
 		__entry->gfp_flags = (__force unsigned long)gfp_flags;
-		__entry->class_id = class_id;
+		__entry->bin = bin;
 	),
 
 	TP_printk("call_site=%pS ptr=%p bytes_req=%zu bytes_alloc=%zu gfp_flags=%s class=%s",
 		  (void *)__entry->site, __entry->ptr, __entry->bytes_req,
 		  __entry->bytes_alloc, show_gfp_flags(__entry->gfp_flags),
-		  show_hakmem_class(__entry->class_id)),
+		  show_hakmem_class(__entry->bin)),
 
 	hkm_watch_get, hkm_watch_put
 );
 
 TRACE_EVENT_FN(free,
 
-	TP_PROTO(unsigned long site, const void *ptr, unsigned int class_id),
+	TP_PROTO(unsigned long site, const void *ptr, unsigned int bin),
 
-	TP_ARGS(site, ptr, class_id),
+	TP_ARGS(site, ptr, bin),
 
 	TP_STRUCT__entry(
 		__field(unsigned long, site)
 		__field(const void *, ptr)
-		__field(unsigned int, class_id)
+		__field(unsigned int, bin)
 	),
 
 	TP_fast_assign(
 		__entry->site = site;
 		__entry->ptr = ptr;
-		__entry->class_id = class_id;
+		__entry->bin = bin;
 	),
 
 	TP_printk("call_site=%pS ptr=%p class=%s", (void *)__entry->site,
-		  __entry->ptr, show_hakmem_class(__entry->class_id)),
+		  __entry->ptr, show_hakmem_class(__entry->bin)),
 
 	hkm_watch_get, hkm_watch_put
 );
 
 DECLARE_EVENT_CLASS(hakmem_span,
 
-	TP_PROTO(unsigned int class_id, const void *base, unsigned int chunks),
+	TP_PROTO(unsigned int bin, const void *base, unsigned int chunks),
 
-	TP_ARGS(class_id, base, chunks),
+	TP_ARGS(bin, base, chunks),
 
 	TP_STRUCT__entry(
-		__field(unsigned int, class_id)
+		__field(unsigned int, bin)
 		__field(const void *, base)
 		__field(unsigned int, chunks)
 	),
 
 	TP_fast_assign(
-		__entry->class_id = class_id;
+		__entry->bin = bin;
 		__entry->base = base;
 		__entry->chunks = chunks;
 	),
 
 	TP_printk("class=%s base=%p chunks=%u",
-		  show_hakmem_class(__entry->class_id), __entry->base,
+		  show_hakmem_class(__entry->bin), __entry->base,
 		  __entry->chunks)
 );
 
 /* A span came from the page allocator. */
 DEFINE_EVENT(hakmem_span, refill,
-	TP_PROTO(unsigned int class_id, const void *base, unsigned int chunks),
-	TP_ARGS(class_id, base, chunks)
+	TP_PROTO(unsigned int bin, const void *base, unsigned int chunks),
+	TP_ARGS(bin, base, chunks)
 );
 
 /* A span goes back to the page allocator. */
 DEFINE_EVENT(hakmem_span, trim,
-	TP_PROTO(unsigned int class_id, const void *base, unsigned int chunks),
-	TP_ARGS(class_id, base, chunks)
+	TP_PROTO(unsigned int bin, const void *base, unsigned int chunks),
+	TP_ARGS(bin, base, chunks)
 );
 
 /* A caller's mistake: each one, where the log has the first of each kind. */
