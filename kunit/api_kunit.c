@@ -98,7 +98,7 @@ static void arrays_check_for_overflow(struct kunit *test)
 
 	p = hidden(hkm_kmalloc_array(hidden_size(100), 40, GFP_KERNEL));
 	KUNIT_EXPECT_EQ(test, hkm_ksize(p), SZ_4K);
-	memset(p, HKM_KUNIT_DIRT, SZ_4K);
+	memset(p, HKM_KUNIT_DIRT, 100 * 40);
 	hkm_kfree(p);
 	p = hidden(hkm_kcalloc(hidden_size(100), 40, GFP_KERNEL));
 	KUNIT_EXPECT_EQ(test, hkm_ksize(p), SZ_4K);

@@ -17,6 +17,7 @@
 #include <linux/kasan.h>
 #include <linux/kmemleak.h>
 #include <linux/math.h>
+#include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/preempt.h>
 #include <linux/string.h>
@@ -49,7 +50,8 @@ static inline void hkm_kasan_unpoison(const void *block, size_t bytes)
 
 static inline void hkm_kasan_redzone(const void *block, size_t size, size_t bytes)
 {
-	size_t whole = round_down(size, 8);
+	/* A free looks at the first two words, however few bytes are in use. */
+	size_t whole = round_down(max_t(size_t, size, 16), 8);
 
 	if (size > whole) {
 		hkm_kasan_set(block + whole, 8, size - whole);
