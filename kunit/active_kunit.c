@@ -245,7 +245,7 @@ static void idle_page_goes_to_the_shared_tier(struct kunit *test)
 	install_two(test, HKM_CLASS_2K, chunk);
 	p = hkm_kunit_alloc_class(HKM_CLASS_2K, GFP_KERNEL);
 	preempt_disable();
-	hkm_cpu_flush(hkm_kunit_cpu(), BIT(HKM_NR_CLASSES) - 1);
+	hkm_cpu_flush_all(hkm_kunit_cpu());
 	preempt_enable();
 	KUNIT_EXPECT_EQ(test, hkm_kunit_cpu()->parked_bytes, parked);
 	KUNIT_EXPECT_EQ(test,

@@ -126,7 +126,7 @@ static void zeroed_chunk_is_clear(struct kunit *test)
 		unsigned int unmarked = 0;
 
 		hkm_kunit_dirty_pages();
-		chunk = hkm_chunk_create(id, 0, GFP_KERNEL | __GFP_ZERO);
+		chunk = hkm_chunk_create(id, 0, NUMA_NO_NODE, GFP_KERNEL | __GFP_ZERO);
 		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, chunk);
 		/* But for the marks of free blocks. */
 		for (i = 0; i < chunk->nr_blocks; i++) {

@@ -29,7 +29,7 @@ static void dyn1_set(u32 size_bytes)
 
 	hkm_class_set(cl, size_bytes);
 	for_each_possible_cpu(i) {
-		struct hkm_cpu *cpu = per_cpu_ptr(hkm_cpus, i);
+		struct hkm_cpu *cpu = hkm_cpu_of(i);
 
 		cpu->parked_bytes += (size_bytes - old) *
 				     cpu->ring[HKM_CLASS_DYN1].limit;
@@ -44,7 +44,7 @@ static void policy_restore(void)
 		dyn1_set(dyn1_saved);
 	dyn1_saved = 0;
 	if (policy_saved) {
-		rcu_assign_pointer(hkm_policy, policy_saved);
+		hkm_policy_publish(policy_saved);
 		synchronize_rcu();
 		kfree(policy);
 	}
@@ -57,7 +57,7 @@ static void front_ends_reset(void)
 	int i;
 
 	for_each_possible_cpu(i) {
-		struct hkm_cpu *cpu = per_cpu_ptr(hkm_cpus, i);
+		struct hkm_cpu *cpu = hkm_cpu_of(i);
 
 		cpu->hand = 0;
 		for (id = 0; id < HKM_NR_CLASSES; id++)
@@ -142,7 +142,7 @@ void hkm_kunit_free_all(void **blocks, unsigned int nr)
 struct hkm_chunk *hkm_kunit_chunk(struct kunit *test, unsigned int bin,
 				  unsigned int home)
 {
-	struct hkm_chunk *chunk = hkm_chunk_create(bin, home, GFP_KERNEL);
+	struct hkm_chunk *chunk = hkm_chunk_create(bin, home, NUMA_NO_NODE, GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, chunk);
 	hkm_kasan_unpoison(chunk->base, chunk->nr_blocks *
@@ -232,7 +232,7 @@ s64 hkm_kunit_live(unsigned int bin)
 
 void hkm_kunit_count_allocs(unsigned int bin, unsigned int nr)
 {
-	this_cpu_add(hkm_cpus->slow[bin][HKM_slow_allocs], nr);
+	this_cpu_add(hkm_counters[bin].slow[HKM_slow_allocs], nr);
 }
 
 struct hkm_policy *hkm_kunit_policy(struct kunit *test)
@@ -245,7 +245,7 @@ struct hkm_policy *hkm_kunit_policy(struct kunit *test)
 	copy = kmemdup(old, sizeof(*old), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, copy);
 	policy_saved = old;
-	rcu_assign_pointer(hkm_policy, copy);
+	hkm_policy_publish(copy);
 	return copy;
 }
 
@@ -258,7 +258,7 @@ void hkm_kunit_dyn1(struct kunit *test, u32 size_bytes)
 	KUNIT_ASSERT_EQ(test, hkm_chunk_count(HKM_CLASS_DYN1), 0);
 	dyn1_saved = dyn1_saved ?: cl->size_bytes;
 	dyn1_set(size_bytes);
-	hkm_class_table_build(policy->class_of);
+	hkm_class_table_build(policy->bin_of[0], 0);
 	policy->bundle[HKM_CLASS_DYN1] = min(2, HKM_SPAN_MAX_CHUNKS >> cl->span_order);
 }
 

@@ -68,7 +68,7 @@ void hkm_kunit_dirty_pages(void);
 /* Front end of the CPU that the case is pinned to. */
 static inline struct hkm_cpu *hkm_kunit_cpu(void)
 {
-	return per_cpu_ptr(hkm_cpus, raw_smp_processor_id());
+	return hkm_cpu_of(raw_smp_processor_id());
 }
 
 static inline struct hkm_ring *hkm_kunit_ring(unsigned int bin)

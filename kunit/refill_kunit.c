@@ -282,11 +282,11 @@ static void spans_fall_back_to_chunks(struct kunit *test)
 		hoard_one(&reserve, HKM_CHUNK_ORDER);
 	hoard_all(&rest, order);
 	hoard_all(&rest, HKM_CHUNK_ORDER);
-	none = hkm_chunk_create(HKM_CLASS_DYN1, 0, SCARCE_GFP);
+	none = hkm_chunk_create(HKM_CLASS_DYN1, 0, NUMA_NO_NODE, SCARCE_GFP);
 	hoard_free(&reserve, 1UL << HKM_CHUNK_ORDER);
 	/* What the watermarks had held back. */
 	hoard_all(&rest, order);
-	chunk = hkm_chunk_create(HKM_CLASS_DYN1, 0, SCARCE_GFP);
+	chunk = hkm_chunk_create(HKM_CLASS_DYN1, 0, NUMA_NO_NODE, SCARCE_GFP);
 	hoard_free(&reserve, 0);
 	hoard_free(&rest, 0);
 

@@ -34,10 +34,10 @@ static void table_names_smallest_fit(struct kunit *test)
 {
 	u8 table[HKM_NR_STEPS];
 
-	hkm_class_table_build(table);
+	hkm_class_table_build(table, 0);
 	KUNIT_EXPECT_EQ(test, table_errors(table), 0U);
 	KUNIT_EXPECT_EQ(test,
-			memcmp(table, rcu_dereference_protected(hkm_policy, true)->class_of,
+			memcmp(table, rcu_dereference_protected(hkm_policy, true)->bin_of[0],
 			       sizeof(table)), 0);
 }
 
@@ -49,7 +49,7 @@ static void table_with_any_dyn1(struct kunit *test)
 		if (size != hkm_classes[fixed].size_bytes) {
 			hkm_kunit_dyn1(test, size);
 			KUNIT_EXPECT_EQ_MSG(test,
-					    table_errors(hkm_kunit_policy(test)->class_of),
+					    table_errors(hkm_kunit_policy(test)->bin_of[0]),
 					    0U, "dyn1 %u", size);
 		} else {
 			fixed++;

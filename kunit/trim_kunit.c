@@ -39,7 +39,7 @@ static void whole_chunks_are_released(struct kunit *test)
 		for (i = 0; i < 5; i++)
 			chunk_stocked(test, id, 7 * i, 0);
 		KUNIT_EXPECT_EQ(test, hkm_chunk_count(id), chunks);
-		KUNIT_EXPECT_EQ(test, hkm_trim_class(id, 0), chunks);
+		KUNIT_EXPECT_EQ(test, hkm_trim_bin(id, 0), chunks);
 		KUNIT_EXPECT_EQ(test, hkm_chunk_count(id), 0);
 	}
 }
@@ -66,7 +66,7 @@ static void scattered_blocks_of_a_chunk_are_found(struct kunit *test)
 		for (c = 0; c < 3; c++)
 			hkm_kunit_remote_push(HKM_CLASS_4K, batch[c]);
 	}
-	KUNIT_EXPECT_EQ(test, hkm_trim_class(HKM_CLASS_4K, 0), 3);
+	KUNIT_EXPECT_EQ(test, hkm_trim_bin(HKM_CLASS_4K, 0), 3);
 	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_4K), 0);
 	/* Frees that no request made up for. */
 	hkm_kunit_count_allocs(HKM_CLASS_4K,
@@ -81,7 +81,7 @@ static void chunk_with_a_live_block_stays(struct kunit *test)
 
 	chunk_stocked(test, HKM_CLASS_8K, 5, 0);
 	memset(chunk->base, HKM_KUNIT_DIRT, SZ_8K);
-	KUNIT_EXPECT_EQ(test, hkm_trim_class(HKM_CLASS_8K, 0), 1);
+	KUNIT_EXPECT_EQ(test, hkm_trim_bin(HKM_CLASS_8K, 0), 1);
 	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_8K), 1);
 	KUNIT_EXPECT_TRUE(test, hkm_kunit_filled(chunk->base, HKM_KUNIT_DIRT, SZ_8K));
 	/* The others are to be had, each once, as one batch at their home. */
@@ -90,7 +90,7 @@ static void chunk_with_a_live_block_stays(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, hkm_kunit_pop(HKM_CLASS_8K, 5, blocks + nr, 1), 0U);
 	blocks[nr++] = chunk->base;
 	hkm_kunit_push(HKM_CLASS_8K, blocks, nr);
-	KUNIT_EXPECT_EQ(test, hkm_trim_class(HKM_CLASS_8K, 0), 1);
+	KUNIT_EXPECT_EQ(test, hkm_trim_bin(HKM_CLASS_8K, 0), 1);
 }
 
 static void kept_chunks_serve_refills(struct kunit *test)
@@ -104,7 +104,7 @@ static void kept_chunks_serve_refills(struct kunit *test)
 	for (i = 0; i < 6; i++)
 		memset(chunk_stocked(test, HKM_CLASS_8K, i, 0)->base + 16,
 		       HKM_KUNIT_DIRT, SZ_8K - 16);
-	KUNIT_EXPECT_EQ(test, hkm_trim_class(HKM_CLASS_8K, 4), 2);
+	KUNIT_EXPECT_EQ(test, hkm_trim_bin(HKM_CLASS_8K, 4), 2);
 	KUNIT_EXPECT_EQ(test, hkm_inventory_count(HKM_CLASS_8K), 4);
 	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_8K), 4);
 
@@ -126,11 +126,11 @@ static void inventory_gives_back_no_more_than_asked(struct kunit *test)
 
 	for (i = 0; i < 4; i++)
 		chunk_stocked(test, HKM_CLASS_16K, i, 0);
-	KUNIT_EXPECT_EQ(test, hkm_trim_class(HKM_CLASS_16K, 8), 0);
+	KUNIT_EXPECT_EQ(test, hkm_trim_bin(HKM_CLASS_16K, 8), 0);
 	KUNIT_EXPECT_EQ(test, hkm_inventory_shrink(HKM_CLASS_16K, 0, 1), 1);
 	KUNIT_EXPECT_EQ(test, hkm_inventory_shrink(HKM_CLASS_16K, 2, 9), 1);
 	KUNIT_EXPECT_EQ(test, hkm_inventory_count(HKM_CLASS_16K), 2);
-	KUNIT_EXPECT_EQ(test, hkm_trim_class(HKM_CLASS_16K, 1), 1);
+	KUNIT_EXPECT_EQ(test, hkm_trim_bin(HKM_CLASS_16K, 1), 1);
 	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_16K), 1);
 }
 
@@ -148,11 +148,11 @@ static void every_cpu_is_flushed(struct kunit *test)
 
 	hkm_kunit_threads(test, num_online_cpus(), park_everywhere, NULL);
 	for_each_online_cpu(cpu)
-		parked += !!hkm_cpu_parks(per_cpu_ptr(hkm_cpus, cpu));
+		parked += !!hkm_cpu_parks(hkm_cpu_of(cpu), HKM_CLASS_8K);
 	KUNIT_EXPECT_EQ(test, parked, num_online_cpus());
 	KUNIT_EXPECT_GT(test, hkm_reclaim_all(), 0);
 	for_each_online_cpu(cpu)
-		KUNIT_EXPECT_EQ(test, hkm_cpu_parks(per_cpu_ptr(hkm_cpus, cpu)), 0);
+		KUNIT_EXPECT_FALSE(test, hkm_cpu_parks(hkm_cpu_of(cpu), HKM_CLASS_8K));
 	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_8K), 0);
 }
 
@@ -194,9 +194,9 @@ static void idle_stock_goes_back(struct kunit *test)
 	hkm_reclaim_tick();
 	hkm_reclaim_tick();
 	KUNIT_EXPECT_GT(test, hkm_chunk_count(HKM_CLASS_16K), 0);
-	KUNIT_EXPECT_NE(test, hkm_cpu_parks(hkm_kunit_cpu()), 0);
+	KUNIT_EXPECT_TRUE(test, hkm_cpu_parks(hkm_kunit_cpu(), HKM_CLASS_16K));
 	hkm_reclaim_tick();
-	KUNIT_EXPECT_EQ(test, hkm_cpu_parks(hkm_kunit_cpu()), 0);
+	KUNIT_EXPECT_FALSE(test, hkm_cpu_parks(hkm_kunit_cpu(), HKM_CLASS_16K));
 	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_16K), 0);
 }
 
@@ -210,7 +210,7 @@ static void used_stock_stays(struct kunit *test)
 		hkm_reclaim_tick();
 	}
 	KUNIT_EXPECT_GT(test, hkm_chunk_count(HKM_CLASS_16K), 0);
-	KUNIT_EXPECT_NE(test, hkm_cpu_parks(hkm_kunit_cpu()), 0);
+	KUNIT_EXPECT_TRUE(test, hkm_cpu_parks(hkm_kunit_cpu(), HKM_CLASS_16K));
 }
 
 static void fruitless_passes_become_rare(struct kunit *test)

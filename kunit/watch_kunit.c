@@ -21,7 +21,7 @@ static unsigned int cpus_at(struct hkm_cpu *stand_in)
 
 	for_each_possible_cpu(cpu)
 		nr += per_cpu(hkm_cpu_this, cpu) ==
-		      (stand_in ?: per_cpu_ptr(hkm_cpus, cpu));
+		      (stand_in ?: hkm_cpu_of(cpu));
 	return nr;
 }
 

@@ -2,7 +2,9 @@
 /*
  * The policy in force.
  */
+#include <linux/percpu.h>
 #include <linux/slab.h>
+#include <linux/topology.h>
 
 #include "policy.h"
 #include "../include/hkm_compat.h"
@@ -13,6 +15,8 @@
 
 struct hkm_policy __rcu *hkm_policy;
 EXPORT_SYMBOL_IF_KUNIT(hkm_policy);
+
+DEFINE_PER_CPU(const u8 *, hkm_bin_of);
 
 /*
  * A refill takes two spans, to become active pages A and B; four where a span
@@ -25,10 +29,28 @@ static unsigned int bundle_default(const struct hkm_class *cl)
 	return min(spans, HKM_SPAN_MAX_CHUNKS >> cl->span_order);
 }
 
+/**
+ * hkm_policy_publish() - make a policy the one in force
+ * @policy: the new one, which stays as it is from here on
+ *
+ * The old one may be freed after a grace period.
+ */
+void hkm_policy_publish(struct hkm_policy *policy)
+{
+	int i;
+
+	rcu_assign_pointer(hkm_policy, policy);
+	for_each_possible_cpu(i)
+		/* Pairs with the dependency in hkm_policy_bins(). */
+		smp_store_release(&per_cpu(hkm_bin_of, i),
+				  policy->bin_of[cpu_to_mem(i) % HKM_MAX_NODES]);
+}
+EXPORT_SYMBOL_IF_KUNIT(hkm_policy_publish);
+
 int __init hkm_policy_init(void)
 {
 	struct hkm_policy *policy = kzalloc(sizeof(*policy), GFP_KERNEL);
-	unsigned int id;
+	unsigned int id, nid;
 
 	if (!policy)
 		return -ENOMEM;
@@ -38,8 +60,9 @@ int __init hkm_policy_init(void)
 		policy->cap_chunks[id] = HKM_CAP_CHUNKS;
 		policy->bundle[id] = bundle_default(&hkm_classes[id]);
 	}
-	hkm_class_table_build(policy->class_of);
-	RCU_INIT_POINTER(hkm_policy, policy);
+	for (nid = 0; nid < HKM_MAX_NODES; nid++)
+		hkm_class_table_build(policy->bin_of[nid], nid);
+	hkm_policy_publish(policy);
 	return 0;
 }
 

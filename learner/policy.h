@@ -6,6 +6,7 @@
 #ifndef _HKM_POLICY_H
 #define _HKM_POLICY_H
 
+#include <linux/percpu.h>
 #include <linux/rcupdate.h>
 #include <linux/types.h>
 
@@ -15,9 +16,10 @@
  * struct hkm_policy - one set of decisions
  * @cpu_budget_bytes: most that one CPU's rings and active pages may hold
  * @idle_ms: what a CPU or class has not used for this long is drained
- * @cap_chunks: per class, 64 KiB chunks of free memory that it may hold
+ * @cap_chunks: per class, 64 KiB chunks of free memory that it may hold on each
+ *	node
  * @bundle: per class, spans that one refill takes, 1 to 4 chunks in all
- * @class_of: class for each step of sizes, see hkm_size_step()
+ * @bin_of: per node, bin for each step of sizes, see hkm_size_step()
  *
  * Readers use RCU with preemption off.
  */
@@ -26,10 +28,26 @@ struct hkm_policy {
 	u32 idle_ms;
 	u16 cap_chunks[HKM_NR_CLASSES];
 	u8 bundle[HKM_NR_CLASSES];
-	u8 class_of[HKM_NR_STEPS];
+	u8 bin_of[HKM_MAX_NODES][HKM_NR_STEPS];
 };
 
 extern struct hkm_policy __rcu *hkm_policy;
+/*
+ * The row of the policy's bin_of that a CPU's requests go by: its node's. So they
+ * pay for one load to find the policy, and none to find the node.
+ */
+DECLARE_PER_CPU(const u8 *, hkm_bin_of);
+
+/*
+ * Bins of this CPU's node, by hkm_size_step(). As rcu_dereference_sched(), which
+ * takes no per-CPU variable: read once, and what it points at depends on it.
+ */
+static __always_inline const u8 *hkm_policy_bins(void)
+{
+	return __this_cpu_read(hkm_bin_of);
+}
+
+void hkm_policy_publish(struct hkm_policy *policy);
 
 int hkm_policy_init(void);
 void hkm_policy_exit(void);

@@ -25,14 +25,25 @@ static unsigned int class_id_of(const struct kobject *kobj)
 	return kobj - hkm_class_dir;
 }
 
-static unsigned int policy_cap(unsigned int bin)
+static unsigned int policy_cap(unsigned int class_id)
 {
 	unsigned int cap;
 
 	rcu_read_lock_sched();
-	cap = rcu_dereference_sched(hkm_policy)->cap_chunks[bin];
+	cap = rcu_dereference_sched(hkm_policy)->cap_chunks[class_id];
 	rcu_read_unlock_sched();
 	return cap;
+}
+
+/* Over all nodes. */
+static long class_sum(unsigned int class_id, long (*count)(unsigned int bin))
+{
+	unsigned int bin;
+	long sum = 0;
+
+	for (bin = class_id; bin < hkm_nr_bins; bin += HKM_NR_CLASSES)
+		sum += count(bin);
+	return sum;
 }
 
 #define CLASS_ATTR(name, format, value)					\
@@ -42,15 +53,15 @@ static ssize_t name##_show(struct kobject *kobj,			\
 	unsigned int id = class_id_of(kobj);				\
 	struct hkm_class_stats sum;					\
 									\
-	hkm_stats_read(id, &sum);					\
+	hkm_stats_class(id, &sum);					\
 	return sysfs_emit(buf, format "\n", value);			\
 }									\
 static struct kobj_attribute name##_attr = __ATTR_RO(name)
 
 CLASS_ATTR(size_bytes, "%u", hkm_classes[id].size_bytes);
-CLASS_ATTR(chunks, "%ld", hkm_chunk_count(id));
+CLASS_ATTR(chunks, "%ld", class_sum(id, hkm_chunk_count));
 CLASS_ATTR(cap_chunks, "%u", policy_cap(id));
-CLASS_ATTR(inventory_chunks, "%ld", hkm_inventory_count(id));
+CLASS_ATTR(inventory_chunks, "%ld", class_sum(id, hkm_inventory_count));
 CLASS_ATTR(objects_live, "%lld", hkm_stats_live(&sum));
 CLASS_ATTR(hits_ring, "%llu", sum.hits_ring);
 CLASS_ATTR(hits_active, "%llu", sum.hits_active);

@@ -86,14 +86,6 @@ static void *block_deliver(void *block, size_t size, gfp_t flags,
 	return block;
 }
 
-/* The kernel allocator takes no requests in NMI context. */
-static noinline void *alloc_kernel(size_t size, gfp_t flags)
-{
-	if (in_nmi())
-		return NULL;
-	return kmalloc(size, flags);
-}
-
 /* Ends alloc_fast()'s section. NULL if neither CPU nor shared tier has stock. */
 static __always_inline void *alloc_stocked(struct hkm_cpu *cpu,
 					   unsigned int bin,
@@ -129,6 +121,47 @@ static __always_inline void *alloc_sample(size_t size, gfp_t flags,
 	return hkm_sample_alloc(sample, size, flags, bin, site);
 }
 
+static bool many_nodes(void)
+{
+	return hkm_nr_bins > HKM_NR_CLASSES;
+}
+
+/* What other nodes have in stock, nearest number first. */
+static void *alloc_far(unsigned int bin, unsigned int home, bool *zeroed)
+{
+	unsigned int far;
+	void *block;
+
+	for (far = hkm_bin_class(bin); far < hkm_nr_bins; far += HKM_NR_CLASSES) {
+		if (far == bin)
+			continue;
+		preempt_disable();
+		block = alloc_stocked(hkm_cpu_enter(), far, home, zeroed);
+		if (block)
+			return block;
+	}
+	return NULL;
+}
+
+/* Near pages if there are any to spare; else far stock; else what there is. */
+static noinline void *refill_many_nodes(unsigned int bin, unsigned int home,
+					gfp_t flags, bool *zeroed)
+{
+	gfp_t near = (flags & ~__GFP_DIRECT_RECLAIM) | __GFP_THISNODE;
+
+	return hkm_alloc_refill(bin, home, numa_mem_id(), near, zeroed) ?:
+	       alloc_far(bin, home, zeroed) ?:
+	       hkm_alloc_refill(bin, home, NUMA_NO_NODE, flags, zeroed);
+}
+
+static void *refill(unsigned int bin, unsigned int home, gfp_t flags,
+		    bool *zeroed)
+{
+	if (many_nodes())
+		return refill_many_nodes(bin, home, flags, zeroed);
+	return hkm_alloc_refill(bin, home, NUMA_NO_NODE, flags, zeroed);
+}
+
 /*
  * The ring had nothing, or belongs to the context that we interrupted, or all
  * requests are being watched. Ends what alloc_fast() began. NULL if neither the
@@ -148,7 +181,7 @@ static void *pool_slow(size_t size, gfp_t flags, unsigned int bin,
 	if (unlikely(!block)) {
 		might_alloc(flags);
 		if (!in_nmi())
-			block = hkm_alloc_refill(bin, home, flags, &zeroed);
+			block = refill(bin, home, flags, &zeroed);
 	}
 	if (unlikely(!block)) {
 		hkm_count(bin, HKM_unserved);
@@ -157,6 +190,53 @@ static void *pool_slow(size_t size, gfp_t flags, unsigned int bin,
 	block = block_deliver(block, size, flags, bin, site, zeroed);
 	hkm_leak_alloc(block, hkm_classes[bin].size_bytes, flags);
 	return block;
+}
+
+/* A request for one node only, or for one that is not this CPU's. */
+static void *alloc_on_node(size_t size, gfp_t flags, int nid, unsigned long site)
+{
+	size_t step = hkm_size_step(size);
+	unsigned int home = site_home(site), bin;
+	bool zeroed = false;
+	void *block;
+
+	if (step >= HKM_NR_STEPS ||
+	    (flags & HKM_GFP_KERNEL_ONLY & ~__GFP_THISNODE) ||
+	    nr_node_ids > HKM_MAX_NODES || (unsigned int)nid >= nr_node_ids ||
+	    !node_state(nid, N_MEMORY))
+		goto kernel;
+	might_alloc(flags);
+	preempt_disable();
+	bin = rcu_dereference_sched(hkm_policy)->bin_of[nid][step];
+	block = alloc_stocked(hkm_cpu_enter(), bin, home, &zeroed);
+	if (!block && !in_nmi())
+		block = hkm_alloc_refill(bin, home, nid, flags | __GFP_THISNODE,
+					 &zeroed);
+	if (block) {
+		block = block_deliver(block, size, flags, bin, site, zeroed);
+		hkm_leak_alloc(block, hkm_classes[bin].size_bytes, flags);
+		return block;
+	}
+	hkm_count(bin, HKM_unserved);
+	hkm_count(bin, HKM_fallbacks);
+kernel:
+	return in_nmi() ? NULL : kmalloc_node(size, flags, nid);
+}
+
+/* The kernel allocator takes no requests in NMI context. */
+static noinline void *alloc_kernel(size_t size, gfp_t flags)
+{
+	if (in_nmi())
+		return NULL;
+	return kmalloc(size, flags);
+}
+
+/* Not as the pool's hot path takes them: by size, or by flags. */
+static noinline void *alloc_odd(size_t size, gfp_t flags)
+{
+	if ((flags & __GFP_THISNODE) && many_nodes())
+		return alloc_on_node(size, flags, numa_mem_id(), _RET_IP_);
+	return alloc_kernel(size, flags);
 }
 
 static noinline void *alloc_slow(size_t size, gfp_t flags,
@@ -187,9 +267,9 @@ static __always_inline bool alloc_fast(size_t step, void **block,
 	unsigned long nr;
 
 	preempt_disable();
-	*bin = rcu_dereference_sched(hkm_policy)->class_of[step];
+	*bin = hkm_policy_bins()[step];
 	*cpu = hkm_cpu_enter();
-	ring = hkm_cpu_ring(*cpu, *bin * sizeof(*ring));
+	ring = hkm_cpu_ring(*cpu, hkm_ring_offset(*bin));
 	nr = ring->nr;
 	if (unlikely(!nr))
 		return false;
@@ -214,7 +294,7 @@ static __always_inline bool alloc_hot(size_t size, gfp_t flags, void **block,
 	size_t step = hkm_size_step(size);
 
 	if (unlikely(step >= HKM_NR_STEPS || (flags & HKM_GFP_KERNEL_ONLY))) {
-		*block = alloc_kernel(size, flags);
+		*block = alloc_odd(size, flags);
 		return true;
 	}
 	/* Elsewhere, where only refills may sleep, pool_slow() does. */
@@ -292,16 +372,15 @@ EXPORT_SYMBOL_GPL(hkm_kmalloc);
  * @node: node to prefer, or NUMA_NO_NODE
  *
  * Context: As hkm_kmalloc().
- * Return: As hkm_kmalloc(). A @node other than the only one there is, or
- * NUMA_NO_NODE, is left to kmalloc_node().
+ * Return: As hkm_kmalloc(); with __GFP_THISNODE, NULL where @node has no memory to
+ * spare.
  */
 void *hkm_kmalloc_node(size_t size, gfp_t flags, int node)
 {
-	if (node == NUMA_NO_NODE || num_online_nodes() == 1)
-		return hkm_kmalloc(size, flags);
-	if (in_nmi())
-		return NULL;
-	return kmalloc_node(size, flags, node);
+	if (node == NUMA_NO_NODE || !many_nodes() ||
+	    (node == numa_mem_id() && !(flags & __GFP_THISNODE)))
+		return hkm_kmalloc_from(size, flags, _RET_IP_);
+	return alloc_on_node(size, flags, node, _RET_IP_);
 }
 EXPORT_SYMBOL_GPL(hkm_kmalloc_node);
 
@@ -331,6 +410,8 @@ void *hkm_kmalloc_nolock(size_t size, gfp_t flags)
 	if (unlikely(block))
 		return block;
 	block = alloc_stocked(cpu, bin, site_home(_RET_IP_), &zeroed);
+	if (!block && many_nodes())
+		block = alloc_far(bin, site_home(_RET_IP_), &zeroed);
 	if (!block) {
 		hkm_count(bin, HKM_unserved);
 		return NULL;

@@ -58,7 +58,7 @@ static struct hkm_map_leaf empty_leaf;
 static bool map_growing;
 
 /* 64 KiB chunks held, per class. */
-static atomic_long_t nr_chunks[HKM_NR_CLASSES];
+static atomic_long_t nr_chunks[HKM_MAX_BINS];
 
 #if IS_ENABLED(CONFIG_KUNIT)
 /* Test hook: page allocations that succeed before one fails; < 0: no limit. */
@@ -260,10 +260,18 @@ static void chunk_unmap(struct hkm_chunk *chunk)
 			&hkm_no_chunk);
 }
 
+static struct page *pages_get(int nid, gfp_t gfp, unsigned int order)
+{
+	if (nid == NUMA_NO_NODE)
+		return alloc_pages(gfp, HKM_CHUNK_ORDER + order);
+	return alloc_pages_node(nid, gfp, HKM_CHUNK_ORDER + order);
+}
+
 /**
  * hkm_chunk_create() - take a span of pages and make it known
- * @bin: class to cut it for
+ * @bin: bin to cut it for; what is got from another node is that node's
  * @home: shard its blocks belong to
+ * @nid: node to ask, or NUMA_NO_NODE for what the task's policy says
  * @gfp: how hard to try; with __GFP_ZERO the blocks are cleared
  *
  * A class that prefers a span of several chunks gets a single chunk where no
@@ -274,7 +282,7 @@ static void chunk_unmap(struct hkm_chunk *chunk)
  * Return: the descriptor, whose blocks are all the caller's; NULL on failure.
  */
 struct hkm_chunk *hkm_chunk_create(unsigned int bin, unsigned int home,
-				   gfp_t gfp)
+				   int nid, gfp_t gfp)
 {
 	const struct hkm_class *cl = &hkm_classes[bin];
 	unsigned int order = cl->span_order, nr, i;
@@ -285,17 +293,17 @@ struct hkm_chunk *hkm_chunk_create(unsigned int bin, unsigned int home,
 		return NULL;
 	gfp |= __GFP_COMP | __GFP_NOWARN;
 	/* Reclaim is for what the request cannot do without: one chunk. */
-	page = alloc_pages(order ? gfp & ~__GFP_DIRECT_RECLAIM : gfp,
-			   HKM_CHUNK_ORDER + order);
+	page = pages_get(nid, order ? gfp & ~__GFP_DIRECT_RECLAIM : gfp, order);
 	if (!page && order) {
 		order = 0;
-		page = alloc_pages(gfp, HKM_CHUNK_ORDER);
+		page = pages_get(nid, gfp, 0);
 	}
 	if (!page)
 		return NULL;
 
+	bin = hkm_bin_on(bin, page_to_nid(page));
 	nr = (HKM_CHUNK_BYTES << order) / cl->size_bytes;
-	gfp &= ~__GFP_COMP;
+	gfp &= ~(__GFP_COMP | __GFP_THISNODE);
 	chunk = kzalloc(struct_size(chunk, slot, nr + 1) +
 			hkm_debug_track_bytes(nr), gfp);
 	if (!chunk)
@@ -307,7 +315,7 @@ struct hkm_chunk *hkm_chunk_create(unsigned int bin, unsigned int home,
 	kmemleak_no_scan(chunk);
 	chunk->base = page_address(page);
 	chunk->magic = cl->magic;
-	chunk->ring_offset = bin * sizeof(struct hkm_ring);
+	chunk->ring_offset = hkm_ring_offset(bin);
 	chunk->bin = bin;
 	chunk->home = home;
 	chunk->span_order = order;

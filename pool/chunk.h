@@ -38,7 +38,7 @@ struct hkm_slot {
  * @base: first block; the span's first byte
  * @magic: copy of the class's, beside @base for the free path
  * @ring_offset: where in a CPU's front end the class's ring is
- * @bin: size class
+ * @bin: size class and node
  * @home: shard of the call site that the span was allocated for
  * @span_order: log2 of its chunks
  * @nr_blocks: blocks in the span
@@ -163,7 +163,7 @@ int hkm_map_watch_init(void);
 void hkm_map_watch_exit(void);
 
 struct hkm_chunk *hkm_chunk_create(unsigned int bin, unsigned int home,
-				   gfp_t gfp);
+				   int nid, gfp_t gfp);
 void hkm_chunk_release(struct hkm_chunk *chunk);
 void hkm_chunk_for_each(void (*fn)(struct hkm_chunk *chunk, void *arg),
 			void *arg);

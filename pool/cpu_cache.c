@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Front end: per CPU and class a ring of free blocks and two active pages.
+ * Front end: per CPU and bin a ring of free blocks and two active pages.
  *
  * Everything in struct hkm_cpu but the slow counters belongs to its CPU and is
  * touched only inside a busy section (hkm_cpu_enter()): preemption is off, so no
@@ -11,9 +11,14 @@
  * What a CPU holds is bounded in bytes. Every ring slot that may be filled and
  * every active page installed is granted out of one budget per CPU. Rings start
  * at nothing and double each time they run full or empty, as long as there is room;
- * room is taken from classes that were idle since the hand last passed them (a
- * clock, as for page replacement). So a CPU's whole budget serves the classes
- * that it uses now, and busy classes do not rob each other.
+ * room is taken from bins that were idle since the hand last passed them (a
+ * clock, as for page replacement). So a CPU's whole budget serves the bins that
+ * it uses now, and busy bins do not rob each other.
+ *
+ * Requests take from the rings of the CPU's own node. Which those are costs them
+ * nothing: each CPU's class table (policy.h) names its own node's bins. A block
+ * of another node, freed here, lands in that bin's ring, which its descriptor
+ * names as any other, and goes home with others as one batch.
  */
 #include <linux/kmemleak.h>
 #include <linux/mm.h>
@@ -30,8 +35,10 @@
 #define HKM_GROW_PAUSE	8
 
 /* Set at init. */
-struct hkm_cpu __percpu *hkm_cpus;
-EXPORT_SYMBOL_IF_KUNIT(hkm_cpus);
+struct hkm_counters __percpu *hkm_counters;
+EXPORT_SYMBOL_IF_KUNIT(hkm_counters);
+
+DEFINE_PER_CPU(struct hkm_cpu *, hkm_cpu_mine);
 
 /* Never written to: no block in any ring, and no room for one. */
 struct hkm_cpu hkm_cpu_busy;
@@ -41,6 +48,7 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_cpu_watched);
 
 DEFINE_PER_CPU(struct hkm_cpu *, hkm_cpu_this);
 #if IS_ENABLED(CONFIG_KUNIT)
+EXPORT_PER_CPU_SYMBOL_GPL(hkm_cpu_mine);
 EXPORT_PER_CPU_SYMBOL_GPL(hkm_cpu_this);
 #endif
 
@@ -91,8 +99,8 @@ static void run_flush(struct hkm_cpu *cpu, struct hkm_run *run,
 	run_retire(cpu, run);
 }
 
-/* Takes back everything that was granted to an idle class. */
-static void idle_class_shrink(struct hkm_cpu *cpu, unsigned int bin)
+/* Takes back everything that was granted to a bin. */
+static void bin_flush(struct hkm_cpu *cpu, unsigned int bin)
 {
 	struct hkm_ring *ring = &cpu->ring[bin];
 	unsigned int i;
@@ -106,16 +114,16 @@ static void idle_class_shrink(struct hkm_cpu *cpu, unsigned int bin)
 	ring->limit = 0;
 }
 
-/* Moves the hand by one class, and takes that one's room if it is idle. */
+/* Moves the hand by one bin, and takes that one's room if it is idle. */
 static void hand_move(struct hkm_cpu *cpu, unsigned int bin)
 {
 	struct hkm_ring *ring = &cpu->ring[cpu->hand];
 	u64 uses = hkm_ring_uses(ring);
 
 	if (cpu->hand != bin && uses == ring->seen)
-		idle_class_shrink(cpu, cpu->hand);
+		bin_flush(cpu, cpu->hand);
 	ring->seen = uses;
-	if (++cpu->hand == HKM_NR_CLASSES)
+	if (++cpu->hand == hkm_nr_bins)
 		cpu->hand = 0;
 }
 
@@ -134,12 +142,19 @@ static u32 budget_room(struct hkm_cpu *cpu, unsigned int bin, u32 want)
 	return min(want, budget - cpu->parked_bytes);
 }
 
+/* Another node's blocks only wait to go home: no more than make a batch. */
+static u32 ring_limit_max(const struct hkm_cpu *cpu, unsigned int bin)
+{
+	return hkm_bin_on(bin, cpu->nid) == bin ? HKM_RING_SLOTS : HKM_BATCH_MAX;
+}
+
 /* Doubles the limit of a ring as far as the budget allows. */
 static noinline void ring_grow(struct hkm_cpu *cpu, unsigned int bin)
 {
 	struct hkm_ring *ring = &cpu->ring[bin];
 	u32 size = hkm_classes[bin].size_bytes;
-	u32 want = clamp_t(u32, ring->limit, 1, HKM_RING_SLOTS - ring->limit);
+	u32 want = clamp_t(u32, ring->limit, 1,
+			   ring_limit_max(cpu, bin) - ring->limit);
 	u32 more = budget_room(cpu, bin, want * size) / size;
 
 	cpu->parked_bytes += more * size;
@@ -153,7 +168,7 @@ static void ring_strained(struct hkm_cpu *cpu, unsigned int bin)
 {
 	struct hkm_ring *ring = &cpu->ring[bin];
 
-	if (ring->limit == HKM_RING_SLOTS)
+	if (ring->limit == ring_limit_max(cpu, bin))
 		return;
 	if (ring->pause)
 		ring->pause--;
@@ -308,60 +323,86 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_cpu_park);
 
 int __init hkm_cpu_init(void)
 {
+	size_t bytes = offsetof(struct hkm_cpu, ring) +
+		       hkm_nr_bins * sizeof(struct hkm_ring);
+	struct hkm_cpu *cpu;
 	int i;
 
-	hkm_cpus = alloc_percpu(struct hkm_cpu);
-	if (!hkm_cpus)
+	hkm_counters = __alloc_percpu(hkm_nr_bins * sizeof(*hkm_counters),
+				      __alignof__(*hkm_counters));
+	if (!hkm_counters)
 		return -ENOMEM;
-	/* What a ring names, or has named, is no reference to a block. */
-	kmemleak_free_percpu(hkm_cpus);
-	for_each_possible_cpu(i)
-		per_cpu(hkm_cpu_this, i) = per_cpu_ptr(hkm_cpus, i);
+	for_each_possible_cpu(i) {
+		/* Powers of two come aligned to their size. */
+		cpu = kvzalloc_node(roundup_pow_of_two(bytes), GFP_KERNEL,
+				    cpu_to_mem(i));
+		if (!cpu) {
+			hkm_cpu_exit();
+			return -ENOMEM;
+		}
+		/* What a ring names, or has named, is no reference to a block. */
+		kmemleak_no_scan(cpu);
+		cpu->nid = cpu_to_mem(i);
+		per_cpu(hkm_cpu_mine, i) = cpu;
+		per_cpu(hkm_cpu_this, i) = cpu;
+	}
 	return 0;
 }
 
 /**
  * hkm_cpu_flush() - move what a CPU parks to the shared tier
  * @cpu: its front end
- * @classes: for these classes, one bit each
+ * @bins: of these bins, one bit each
  *
  * Context: Any, with preemption off; on that CPU in a busy section, or nobody
  * else uses it.
  */
-void hkm_cpu_flush(struct hkm_cpu *cpu, unsigned long classes)
+void hkm_cpu_flush(struct hkm_cpu *cpu, const unsigned long *bins)
 {
-	unsigned int id;
+	unsigned int bin;
 
-	for (id = 0; id < HKM_NR_CLASSES; id++)
-		if (classes & BIT(id))
-			idle_class_shrink(cpu, id);
+	for_each_set_bit(bin, bins, hkm_nr_bins)
+		bin_flush(cpu, bin);
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_cpu_flush);
 
 /**
- * hkm_cpu_parks() - tell what a CPU parks
+ * hkm_cpu_flush_all() - move all that a CPU parks to the shared tier
  * @cpu: its front end
  *
- * Context: Any; from another CPU a guess.
- * Return: the classes that it has room for, one bit each.
+ * Context: As hkm_cpu_flush().
  */
-unsigned long hkm_cpu_parks(const struct hkm_cpu *cpu)
+void hkm_cpu_flush_all(struct hkm_cpu *cpu)
 {
-	unsigned long classes = 0;
-	unsigned int id;
+	unsigned int bin;
 
-	for (id = 0; id < HKM_NR_CLASSES; id++) {
-		const struct hkm_ring *ring = &cpu->ring[id];
+	for (bin = 0; bin < hkm_nr_bins; bin++)
+		bin_flush(cpu, bin);
+}
+EXPORT_SYMBOL_IF_KUNIT(hkm_cpu_flush_all);
 
-		if (READ_ONCE(ring->limit) || READ_ONCE(ring->run[0].end) ||
-		    READ_ONCE(ring->run[1].end))
-			classes |= BIT(id);
-	}
-	return classes;
+/**
+ * hkm_cpu_parks() - tell whether a CPU parks anything of a bin
+ * @cpu: its front end
+ * @bin: the bin
+ *
+ * Context: Any; from another CPU a guess.
+ * Return: true if the CPU has room granted for it.
+ */
+bool hkm_cpu_parks(const struct hkm_cpu *cpu, unsigned int bin)
+{
+	const struct hkm_ring *ring = &cpu->ring[bin];
+
+	return READ_ONCE(ring->limit) || READ_ONCE(ring->run[0].end) ||
+	       READ_ONCE(ring->run[1].end);
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_cpu_parks);
 
 void hkm_cpu_exit(void)
 {
-	free_percpu(hkm_cpus);
+	int i;
+
+	for_each_possible_cpu(i)
+		kvfree(hkm_cpu_of(i));
+	free_percpu(hkm_counters);
 }

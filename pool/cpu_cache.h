@@ -37,13 +37,15 @@ struct hkm_run {
  * @hits_active: requests served from @run
  * @stocked: blocks that came into @slot other than by a free
  * @flushed: blocks that left @slot other than by a request
- * @seen: ring_uses() when the budget's hand last passed
+ * @seen: hkm_ring_uses() when the budget's hand last passed
+ * @idle_uses: hkm_ring_uses() at reclaim's latest tick; under hkm_trim_lock
+ * @idle_ticks: ticks for which that has been the same; under hkm_trim_lock
  * @run: active pages A and B
  * @slot: LIFO stack of free blocks; one more, which is only moved about
  *
  * Owned by its CPU, inside a busy section. The blocks freed into @slot follow
  * from the other counts (hkm_ring_frees()), so that a free counts nothing. The
- * size is a power of two: a shift finds the ring of a class.
+ * size is a power of two: a shift finds the ring of a bin.
  */
 struct hkm_ring {
 	unsigned long nr;
@@ -54,37 +56,37 @@ struct hkm_ring {
 	u64 stocked;
 	u64 flushed;
 	u64 seen;
+	u64 idle_uses;
+	u32 idle_ticks;
 	struct hkm_run run[2];
 	void *slot[HKM_RING_SLOTS + 1];
 } __aligned(512);
 
 /**
- * struct hkm_idle - age of what a CPU parks for a class
- * @uses: hkm_ring_uses() at the latest tick
- * @ticks: for which that has stayed the same
- */
-struct hkm_idle {
-	u64 uses;
-	u32 ticks;
-};
-
-/**
  * struct hkm_cpu - one CPU's front end
- * @ring: per class; first, so that a class's ring is one shift away
- * @hand: class that the search for idle room looks at next
+ * @nid: node whose bins the CPU's requests are served from; constant
+ * @hand: bin that the search for idle room looks at next
  * @parked_bytes: granted to rings and active pages; kept to the policy's budget
- * @idle: per class; trim's
- * @slow: HKM_SLOW_COUNTERS, by this_cpu_inc() from any context
+ * @ring: per bin; those of other nodes' bins gather what is to go home
+ *
+ * Allocated for hkm_nr_bins only.
  */
 struct hkm_cpu {
-	struct hkm_ring ring[HKM_NR_CLASSES];
+	int nid;
 	u8 hand;
 	u32 parked_bytes;
-	struct hkm_idle idle[HKM_NR_CLASSES];
-	u64 slow[HKM_NR_CLASSES][HKM_NR_COUNTERS];
+	struct hkm_ring ring[HKM_MAX_BINS];
 };
 
-extern struct hkm_cpu __percpu *hkm_cpus;
+/* HKM_SLOW_COUNTERS of one bin, by this_cpu_inc() from any context. */
+struct hkm_counters {
+	u64 slow[HKM_NR_COUNTERS];
+};
+
+/* By bin. */
+extern struct hkm_counters __percpu *hkm_counters;
+/* Each CPU's own; constant. */
+DECLARE_PER_CPU(struct hkm_cpu *, hkm_cpu_mine);
 /* Stands for a front end in use by the context that was interrupted. */
 extern struct hkm_cpu hkm_cpu_busy;
 /* Stands for this CPU's own while requests are watched; see watch.c. */
@@ -94,14 +96,20 @@ DECLARE_PER_CPU(struct hkm_cpu *, hkm_cpu_this);
 
 /**
  * hkm_count() - count one event off the hot path
- * @bin: class it belongs to
+ * @bin: bin it belongs to
  * @counter: which
  *
  * Context: Any.
  */
 static inline void hkm_count(unsigned int bin, enum hkm_counter counter)
 {
-	this_cpu_inc(hkm_cpus->slow[bin][counter]);
+	this_cpu_inc(hkm_counters[bin].slow[counter]);
+}
+
+/* The front end of any CPU, for looking at. */
+static inline struct hkm_cpu *hkm_cpu_of(int cpu)
+{
+	return per_cpu(hkm_cpu_mine, cpu);
 }
 
 /* Blocks freed into a ring: what left it, and what is in it, less the rest. */
@@ -154,12 +162,17 @@ static __always_inline void hkm_cpu_leave(struct hkm_cpu *cpu)
 /* The front end that a section may use, by what hkm_cpu_enter() returned. */
 static inline struct hkm_cpu *hkm_cpu_own(struct hkm_cpu *cpu)
 {
-	return unlikely(cpu == &hkm_cpu_watched) ? this_cpu_ptr(hkm_cpus) : cpu;
+	return unlikely(cpu == &hkm_cpu_watched) ? __this_cpu_read(hkm_cpu_mine) : cpu;
+}
+
+/* Where in a front end a bin's ring is. */
+static __always_inline unsigned long hkm_ring_offset(unsigned int bin)
+{
+	return offsetof(struct hkm_cpu, ring) + bin * sizeof(struct hkm_ring);
 }
 
 /*
- * The ring at @offset bytes into a front end: a class's number times the size of
- * a ring. Hides from the compiler where the pointer comes from: it would compute
+ * The ring at hkm_ring_offset() bytes into a front end. Hides from the compiler where the pointer comes from: it would compute
  * the address of each slot from the front end's start, anew.
  */
 static __always_inline struct hkm_ring *hkm_cpu_ring(struct hkm_cpu *cpu,
@@ -173,8 +186,9 @@ static __always_inline struct hkm_ring *hkm_cpu_ring(struct hkm_cpu *cpu,
 
 int hkm_cpu_init(void);
 void hkm_cpu_exit(void);
-void hkm_cpu_flush(struct hkm_cpu *cpu, unsigned long classes);
-unsigned long hkm_cpu_parks(const struct hkm_cpu *cpu);
+void hkm_cpu_flush(struct hkm_cpu *cpu, const unsigned long *bins);
+void hkm_cpu_flush_all(struct hkm_cpu *cpu);
+bool hkm_cpu_parks(const struct hkm_cpu *cpu, unsigned int bin);
 
 void *hkm_cpu_alloc(struct hkm_cpu *cpu, unsigned int bin,
 		    unsigned int home, bool *zeroed);

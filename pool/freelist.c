@@ -412,7 +412,7 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_chain_push);
 
 int __init hkm_shared_init(void)
 {
-	hkm_shared = kvcalloc(HKM_NR_CLASSES, sizeof(*hkm_shared), GFP_KERNEL);
+	hkm_shared = kvcalloc(hkm_nr_bins, sizeof(*hkm_shared), GFP_KERNEL);
 	if (!hkm_shared)
 		return -ENOMEM;
 	id_mask = (1ULL << (MAX_PHYSMEM_BITS - HKM_GRAIN_SHIFT)) - 1;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Inventory: whole free chunks that are kept, per class, so that a burst need
- * not go to the page allocator. Trim puts them there, up to the class's CAP;
+ * Inventory: whole free chunks that are kept, per bin, so that a burst need
+ * not go to the page allocator. Trim puts them there, up to the class's CAP on each node;
  * refill takes them, in any context but NMI; the shrinker gives them back.
  *
  * A chunk in the inventory has all its blocks free, in nobody's chain, and
@@ -19,15 +19,15 @@ struct inventory {
 	long nr_chunks;			/* of 64 KiB; written under lock */
 };
 
-static struct inventory inventories[HKM_NR_CLASSES] = {
-	[0 ... HKM_NR_CLASSES - 1] = {
+static struct inventory inventories[HKM_MAX_BINS] = {
+	[0 ... HKM_MAX_BINS - 1] = {
 		.lock = __RAW_SPIN_LOCK_UNLOCKED(inventories.lock),
 	},
 };
 
 /**
  * hkm_inventory_get() - take a chunk
- * @bin: its class
+ * @bin: its bin
  *
  * Context: Any but NMI.
  * Return: a chunk whose blocks are all the caller's, or NULL.
@@ -55,7 +55,7 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_inventory_get);
 /**
  * hkm_inventory_put() - keep a chunk
  * @chunk: the chunk, all its blocks the caller's and in no chain
- * @keep: most 64 KiB chunks that its class may keep
+ * @keep: most 64 KiB chunks that its bin may keep
  *
  * Context: Any but NMI.
  * Return: false if there is no room; then it is still the caller's.
@@ -81,7 +81,7 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_inventory_put);
 
 /**
  * hkm_inventory_shrink() - give chunks back to the page allocator
- * @bin: their class
+ * @bin: their bin
  * @keep: 64 KiB chunks that may stay
  * @most: 64 KiB chunks to give back at most, but for the rest of a span
  *
@@ -105,8 +105,8 @@ long hkm_inventory_shrink(unsigned int bin, long keep, long most)
 EXPORT_SYMBOL_IF_KUNIT(hkm_inventory_shrink);
 
 /**
- * hkm_inventory_count() - tell what a class keeps
- * @bin: the class
+ * hkm_inventory_count() - tell what a bin keeps
+ * @bin: the bin
  *
  * Return: 64 KiB chunks.
  */

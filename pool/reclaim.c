@@ -14,6 +14,7 @@
  *
  * hkm_trim_lock protects the ages below too.
  */
+#include <linux/bitmap.h>
 #include <linux/cpuhotplug.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
@@ -40,21 +41,21 @@
 #define FLUSH_TRIES	10
 
 /**
- * struct class_age - what reclaim knows of a class
+ * struct bin_age - what reclaim knows of a bin
  * @at_cap: free memory was at or over CAP at the latest tick
  * @pause: ticks until the next pass
  * @next_pause: @pause after a fruitless pass
  */
-struct class_age {
+struct bin_age {
 	bool at_cap;
 	u8 pause;
 	u8 next_pause;
 };
 
-static struct class_age class_ages[HKM_NR_CLASSES];
+static struct bin_age bin_ages[HKM_MAX_BINS];
 
 struct cpu_flush {
-	unsigned long classes;	/* one bit each */
+	const unsigned long *bins;	/* one bit each */
 	bool busy;
 };
 
@@ -65,17 +66,17 @@ static void this_cpu_flush(void *arg)
 
 	flush->busy = cpu == &hkm_cpu_busy;
 	if (!flush->busy)
-		hkm_cpu_flush(hkm_cpu_own(cpu), flush->classes);
+		hkm_cpu_flush(hkm_cpu_own(cpu), flush->bins);
 	hkm_cpu_leave(cpu);
 }
 
 /*
- * Moves what a CPU parks for @classes to the shared tier, if it is online. Under
+ * Moves what a CPU parks of @bins to the shared tier, if it is online. Under
  * no lock against hotplug: that could not be taken in reclaim.
  */
-static void cpu_flush(int cpu, unsigned long classes)
+static void cpu_flush(int cpu, const unsigned long *bins)
 {
-	struct cpu_flush flush = { .classes = classes, .busy = true };
+	struct cpu_flush flush = { .bins = bins, .busy = true };
 	unsigned int i;
 
 	for (i = 0; flush.busy && i < FLUSH_TRIES; i++)
@@ -85,10 +86,12 @@ static void cpu_flush(int cpu, unsigned long classes)
 
 static void cpus_flush(void)
 {
+	DECLARE_BITMAP(all, HKM_MAX_BINS);
 	int cpu;
 
+	bitmap_fill(all, HKM_MAX_BINS);
 	for_each_online_cpu(cpu)
-		cpu_flush(cpu, BIT(HKM_NR_CLASSES) - 1);
+		cpu_flush(cpu, all);
 }
 
 /*
@@ -107,49 +110,46 @@ static long free_chunks(unsigned int bin)
 	       (long)((live_bytes + HKM_CHUNK_BYTES - 1) >> HKM_CHUNK_SHIFT);
 }
 
-/* Ages what a CPU parks. Returns the classes that it has not used for long. */
-static unsigned long cpu_age(struct hkm_cpu *cpu, unsigned int idle_ticks)
+/* Ages a ring. True if it has not been used for long. */
+static bool ring_age(struct hkm_ring *ring, unsigned int idle_ticks)
 {
-	unsigned long idle = 0;
-	unsigned int id;
+	u64 uses = hkm_ring_uses(ring);
 
-	for (id = 0; id < HKM_NR_CLASSES; id++) {
-		struct hkm_idle *age = &cpu->idle[id];
-		u64 uses = hkm_ring_uses(&cpu->ring[id]);
-
-		if (uses != age->uses) {
-			age->uses = uses;
-			age->ticks = 0;
-		} else if (age->ticks < idle_ticks) {
-			age->ticks++;
-		}
-		if (age->ticks == idle_ticks)
-			idle |= BIT(id);
+	if (uses != ring->idle_uses) {
+		ring->idle_uses = uses;
+		ring->idle_ticks = 0;
+	} else if (ring->idle_ticks < idle_ticks) {
+		ring->idle_ticks++;
 	}
-	return idle;
+	return ring->idle_ticks == idle_ticks;
 }
 
-/* Flushes idle CPUs' classes. Returns the classes that are idle on all. */
-static unsigned long cpus_age(unsigned int idle_ticks)
+/* Flushes idle rings. Fills @all with the bins that are idle on all CPUs. */
+static void cpus_age(unsigned int idle_ticks, unsigned long *all)
 {
-	unsigned long all = BIT(HKM_NR_CLASSES) - 1, idle;
+	DECLARE_BITMAP(parked, HKM_MAX_BINS);
+	unsigned int bin;
 	int i;
 
+	bitmap_fill(all, HKM_MAX_BINS);
 	for_each_possible_cpu(i) {
-		struct hkm_cpu *cpu = per_cpu_ptr(hkm_cpus, i);
+		struct hkm_cpu *cpu = hkm_cpu_of(i);
 
-		idle = cpu_age(cpu, idle_ticks);
-		all &= idle;
-		idle &= hkm_cpu_parks(cpu);
-		if (idle)
-			cpu_flush(i, idle);
+		bitmap_zero(parked, HKM_MAX_BINS);
+		for (bin = 0; bin < hkm_nr_bins; bin++) {
+			if (!ring_age(&cpu->ring[bin], idle_ticks))
+				__clear_bit(bin, all);
+			else if (hkm_cpu_parks(cpu, bin))
+				__set_bit(bin, parked);
+		}
+		if (!bitmap_empty(parked, HKM_MAX_BINS))
+			cpu_flush(i, parked);
 	}
-	return all;
 }
 
-static void class_tick(unsigned int bin, long keep)
+static void bin_tick(unsigned int bin, long keep)
 {
-	struct class_age *age = &class_ages[bin];
+	struct bin_age *age = &bin_ages[bin];
 	long excess = free_chunks(bin) - keep;
 
 	WRITE_ONCE(age->at_cap, excess >= 0);
@@ -157,7 +157,7 @@ static void class_tick(unsigned int bin, long keep)
 		return;
 	if (age->pause) {
 		age->pause--;
-	} else if (hkm_trim_class_locked(bin, keep) >= (excess + 7) / 8) {
+	} else if (hkm_trim_bin_locked(bin, keep) >= (excess + 7) / 8) {
 		age->next_pause = 0;
 	} else {
 		/* What is free is scattered, and may be for long. */
@@ -173,22 +173,22 @@ static void class_tick(unsigned int bin, long keep)
  */
 void hkm_reclaim_tick(void)
 {
-	unsigned int id, idle_ticks, cap[HKM_NR_CLASSES];
+	unsigned int bin, idle_ticks, cap[HKM_NR_CLASSES];
+	DECLARE_BITMAP(idle, HKM_MAX_BINS);
 	const struct hkm_policy *policy;
-	unsigned long idle;
 
 	preempt_disable();
 	policy = rcu_dereference_sched(hkm_policy);
 	idle_ticks = max(policy->idle_ms / TICK_MS, 1U);
-	for (id = 0; id < HKM_NR_CLASSES; id++)
-		cap[id] = policy->cap_chunks[id];
+	for (bin = 0; bin < HKM_NR_CLASSES; bin++)
+		cap[bin] = policy->cap_chunks[bin];
 	preempt_enable();
 
 	mutex_lock(&hkm_trim_lock);
-	idle = cpus_age(idle_ticks);
-	for (id = 0; id < HKM_NR_CLASSES; id++)
-		if (hkm_chunk_count(id))
-			class_tick(id, idle & BIT(id) ? 0 : cap[id]);
+	cpus_age(idle_ticks, idle);
+	for (bin = 0; bin < hkm_nr_bins; bin++)
+		if (hkm_chunk_count(bin))
+			bin_tick(bin, test_bit(bin, idle) ? 0 : cap[hkm_bin_class(bin)]);
 	mutex_unlock(&hkm_trim_lock);
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_reclaim_tick);
@@ -202,16 +202,15 @@ static bool test_ticks;
 /* Test hook: the tick is the test's, and begins afresh; or is not any more. */
 void hkm_test_tick_own(bool own)
 {
+	unsigned int bin;
 	int i;
 
 	WRITE_ONCE(test_ticks, own);
 	cancel_delayed_work_sync(&tick_work);
-	memset(class_ages, 0, sizeof(class_ages));
-	for_each_possible_cpu(i) {
-		struct hkm_cpu *cpu = per_cpu_ptr(hkm_cpus, i);
-
-		memset(cpu->idle, 0, sizeof(cpu->idle));
-	}
+	memset(bin_ages, 0, sizeof(bin_ages));
+	for_each_possible_cpu(i)
+		for (bin = 0; bin < hkm_nr_bins; bin++)
+			hkm_cpu_of(i)->ring[bin].idle_uses = hkm_cpu_of(i)->ring[bin].idle_ticks = 0;
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_test_tick_own);
 
@@ -240,36 +239,36 @@ void hkm_reclaim_kick(void)
 
 static void tick_work_fn(struct work_struct *work)
 {
-	unsigned int id;
+	unsigned int bin;
 
 	hkm_reclaim_tick();
-	for (id = 0; id < HKM_NR_CLASSES; id++)
-		if (hkm_chunk_count(id))
+	for (bin = 0; bin < hkm_nr_bins; bin++)
+		if (hkm_chunk_count(bin))
 			return hkm_reclaim_kick();
 }
 
 /**
  * hkm_reclaim_at_cap() - tell whether a refill should take no more than it needs
- * @bin: the class
+ * @bin: the bin
  *
  * Context: Any.
  * Return: true if the class held free memory up to its CAP a moment ago.
  */
 bool hkm_reclaim_at_cap(unsigned int bin)
 {
-	return READ_ONCE(class_ages[bin].at_cap);
+	return READ_ONCE(bin_ages[bin].at_cap);
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_reclaim_at_cap);
 
 /* Under hkm_trim_lock. */
 static long reclaim_all(void)
 {
-	unsigned int id;
+	unsigned int bin;
 	long nr = 0;
 
 	cpus_flush();
-	for (id = 0; id < HKM_NR_CLASSES; id++)
-		nr += hkm_trim_class_locked(id, 0);
+	for (bin = 0; bin < hkm_nr_bins; bin++)
+		nr += hkm_trim_bin_locked(bin, 0);
 	return nr;
 }
 
@@ -294,14 +293,14 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_reclaim_all);
 static unsigned long shrink_count(struct shrinker *shrinker,
 				  struct shrink_control *sc)
 {
-	unsigned int id;
+	unsigned int bin;
 	long nr = 0;
 
-	for (id = 0; id < HKM_NR_CLASSES; id++) {
-		if (READ_ONCE(class_ages[id].pause))
-			nr += hkm_inventory_count(id);
-		else if (hkm_chunk_count(id))
-			nr += max(free_chunks(id), 0L);
+	for (bin = 0; bin < hkm_nr_bins; bin++) {
+		if (READ_ONCE(bin_ages[bin].pause))
+			nr += hkm_inventory_count(bin);
+		else if (hkm_chunk_count(bin))
+			nr += max(free_chunks(bin), 0L);
 	}
 	return nr ?: SHRINK_EMPTY;
 }
@@ -309,24 +308,24 @@ static unsigned long shrink_count(struct shrinker *shrinker,
 static unsigned long shrink_scan(struct shrinker *shrinker,
 				 struct shrink_control *sc)
 {
-	unsigned int id;
+	unsigned int bin;
 	long nr = 0;
 
-	for (id = 0; id < HKM_NR_CLASSES && nr < sc->nr_to_scan; id++)
-		nr += hkm_inventory_shrink(id, 0, sc->nr_to_scan - nr);
+	for (bin = 0; bin < hkm_nr_bins && nr < sc->nr_to_scan; bin++)
+		nr += hkm_inventory_shrink(bin, 0, sc->nr_to_scan - nr);
 	if (nr >= sc->nr_to_scan)
 		return nr;
 	if (!mutex_trylock(&hkm_trim_lock))
 		return nr ?: SHRINK_STOP;
 	cpus_flush();
-	for (id = 0; id < HKM_NR_CLASSES && nr < sc->nr_to_scan; id++) {
+	for (bin = 0; bin < hkm_nr_bins && nr < sc->nr_to_scan; bin++) {
 		long got;
 
-		if (class_ages[id].pause || !hkm_chunk_count(id))
+		if (bin_ages[bin].pause || !hkm_chunk_count(bin))
 			continue;
-		got = hkm_trim_class_locked(id, 0);
+		got = hkm_trim_bin_locked(bin, 0);
 		if (!got)
-			class_ages[id].pause = 1;
+			bin_ages[bin].pause = 1;
 		nr += got;
 	}
 	mutex_unlock(&hkm_trim_lock);
@@ -360,7 +359,7 @@ static struct notifier_block oom_nb = {
 static int cpu_dead(unsigned int cpu)
 {
 	preempt_disable();
-	hkm_cpu_flush(per_cpu_ptr(hkm_cpus, cpu), BIT(HKM_NR_CLASSES) - 1);
+	hkm_cpu_flush_all(hkm_cpu_of(cpu));
 	preempt_enable();
 	return 0;
 }

@@ -103,15 +103,16 @@ static void chunk_install(struct hkm_cpu *cpu, const struct hkm_chunk *chunk,
 
 /**
  * hkm_alloc_refill() - serve a request with new pages
- * @bin: class of the request
+ * @bin: bin that it would be served from
  * @home: shard of its call site
+ * @nid: node to ask for pages; NUMA_NO_NODE for any
  * @gfp: the caller's flags
  * @zeroed: set if the block is known to be clear
  *
  * Context: Any but NMI; may sleep if @gfp allows.
  * Return: a block, or NULL if the page allocator has no chunk to spare.
  */
-void *hkm_alloc_refill(unsigned int bin, unsigned int home, gfp_t gfp,
+void *hkm_alloc_refill(unsigned int bin, unsigned int home, int nid, gfp_t gfp,
 		       bool *zeroed)
 {
 	struct hkm_chunk *chunk[HKM_SPAN_MAX_CHUNKS];
@@ -124,7 +125,7 @@ void *hkm_alloc_refill(unsigned int bin, unsigned int home, gfp_t gfp,
 	gfp = (gfp & ~HKM_GFP_EFFORT) | __GFP_NORETRY | __GFP_NOMEMALLOC;
 
 	preempt_disable();
-	bundle = rcu_dereference_sched(hkm_policy)->bundle[bin];
+	bundle = rcu_dereference_sched(hkm_policy)->bundle[hkm_bin_class(bin)];
 	preempt_enable();
 
 	for (nr = 0; nr < bundle; nr++) {
@@ -137,10 +138,10 @@ void *hkm_alloc_refill(unsigned int bin, unsigned int home, gfp_t gfp,
 	if (hkm_reclaim_at_cap(bin))
 		bundle = 1;
 	for (; nr < bundle; nr++) {
-		chunk[nr] = hkm_chunk_create(bin, home, gfp);
+		chunk[nr] = hkm_chunk_create(bin, home, nid, gfp);
 		if (!chunk[nr])
 			break;
-		trace_refill(bin, chunk[nr]->base,
+		trace_refill(chunk[nr]->bin, chunk[nr]->base,
 			     1U << chunk[nr]->span_order);
 		gfp &= ~__GFP_DIRECT_RECLAIM;
 	}
@@ -156,13 +157,13 @@ void *hkm_alloc_refill(unsigned int bin, unsigned int home, gfp_t gfp,
 	for (i = 0; i < nr; i++) {
 		bool old = i < nr_old;
 
-		hkm_count(bin, old ? HKM_reuses : HKM_refills);
+		hkm_count(chunk[i]->bin, old ? HKM_reuses : HKM_refills);
 		/* Blocks of a chunk live longer than this request: see run_pop(). */
 		chunk_install(hkm_cpu_own(cpu), chunk[i], clear && !old,
 			      i ? NULL : &block, &rnd);
 	}
-	hkm_count(bin, HKM_slow_allocs);
-	hkm_count(bin, HKM_refill_allocs);
+	hkm_count(chunk[0]->bin, HKM_slow_allocs);
+	hkm_count(chunk[0]->bin, HKM_refill_allocs);
 	hkm_cpu_leave(cpu);
 	preempt_enable();
 	*zeroed = clear && !nr_old;
@@ -208,16 +209,16 @@ static void chunk_abandon(struct hkm_chunk *chunk, void *arg)
  */
 void hkm_pool_drain(void)
 {
-	unsigned int live = 0, id;
+	unsigned int live = 0, bin;
 	int i;
 
 	for_each_possible_cpu(i) {
 		preempt_disable();
-		hkm_cpu_flush(per_cpu_ptr(hkm_cpus, i), BIT(HKM_NR_CLASSES) - 1);
+		hkm_cpu_flush_all(hkm_cpu_of(i));
 		preempt_enable();
 	}
-	for (id = 0; id < HKM_NR_CLASSES; id++)
-		hkm_trim_class(id, 0);
+	for (bin = 0; bin < hkm_nr_bins; bin++)
+		hkm_trim_bin(bin, 0);
 
 	hkm_chunk_for_each(chunk_abandon, &live);
 	if (live)

@@ -8,7 +8,7 @@
 #include <linux/gfp.h>
 #include <linux/types.h>
 
-void *hkm_alloc_refill(unsigned int bin, unsigned int home, gfp_t gfp,
+void *hkm_alloc_refill(unsigned int bin, unsigned int home, int nid, gfp_t gfp,
 		       bool *zeroed);
 void hkm_pool_drain(void);
 

@@ -10,12 +10,13 @@
 #include <linux/errno.h>
 #include <linux/log2.h>
 #include <linux/minmax.h>
+#include <linux/nodemask.h>
 
 #include "debug.h"
 #include "size_class.h"
 #include "../include/hkm_compat.h"
 
-struct hkm_class hkm_classes[HKM_NR_CLASSES] = {
+struct hkm_class hkm_classes[HKM_MAX_BINS] = {
 	[HKM_CLASS_2K]	 = { .name = "2k",   .size_bytes = SZ_2K },
 	[HKM_CLASS_4K]	 = { .name = "4k",   .size_bytes = SZ_4K },
 	[HKM_CLASS_8K]	 = { .name = "8k",   .size_bytes = SZ_8K },
@@ -25,6 +26,9 @@ struct hkm_class hkm_classes[HKM_NR_CLASSES] = {
 	[HKM_CLASS_DYN1] = { .name = "dyn1" },
 };
 EXPORT_SYMBOL_IF_KUNIT(hkm_classes);
+
+unsigned int hkm_nr_bins;
+EXPORT_SYMBOL_IF_KUNIT(hkm_nr_bins);
 
 /* Bytes of @span_bytes that blocks of @size_bytes leave unused. */
 static unsigned long span_waste(unsigned long span_bytes, u32 size_bytes)
@@ -85,12 +89,13 @@ static unsigned int class_smallest(u32 need, u32 align)
 
 /**
  * hkm_class_table_build() - smallest class for each step of sizes
- * @table: filled with class numbers, see hkm_size_step()
+ * @table: filled with its bins, see hkm_size_step()
+ * @nid: node of the bins
  *
  * Where red zones are wanted, it is a class with room for one, if there is such
  * a class and the alignment of powers of two can be kept.
  */
-void hkm_class_table_build(u8 table[HKM_NR_STEPS])
+void hkm_class_table_build(u8 table[HKM_NR_STEPS], int nid)
 {
 	unsigned int step, id;
 
@@ -105,7 +110,7 @@ void hkm_class_table_build(u8 table[HKM_NR_STEPS])
 			if (larger != HKM_NR_CLASSES)
 				id = larger;
 		}
-		table[step] = id;
+		table[step] = hkm_bin(id, nid);
 	}
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_class_table_build);
@@ -132,6 +137,10 @@ int hkm_size_classes_init(unsigned int dyn1_bytes)
 	for (id = 0; id < HKM_CLASS_DYN1; id++)
 		hkm_class_set(&hkm_classes[id], hkm_classes[id].size_bytes);
 	hkm_class_set(&hkm_classes[HKM_CLASS_DYN1], dyn1_bytes);
+
+	hkm_nr_bins = min(nr_node_ids, HKM_MAX_NODES) * HKM_NR_CLASSES;
+	for (id = HKM_NR_CLASSES; id < hkm_nr_bins; id++)
+		hkm_classes[id] = hkm_classes[hkm_bin_class(id)];
 	return 0;
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_size_classes_init);

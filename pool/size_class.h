@@ -35,6 +35,14 @@ enum hkm_class_id {
 	HKM_NR_CLASSES
 };
 
+/*
+ * A bin is a class on a NUMA node: what blocks are kept in, from a CPU's ring to
+ * the inventory. The numbers of node 0's bins are the classes'. Nodes beyond
+ * HKM_MAX_NODES share bins with others, as if they were one.
+ */
+#define HKM_MAX_NODES		8
+#define HKM_MAX_BINS		(HKM_MAX_NODES * HKM_NR_CLASSES)
+
 /* Most blocks that one span of any class holds. */
 #define HKM_MAX_BLOCKS		(HKM_CHUNK_BYTES / SZ_2K)
 
@@ -54,7 +62,33 @@ struct hkm_class {
 	u64 magic;
 };
 
-extern struct hkm_class hkm_classes[HKM_NR_CLASSES];
+/* By bin: the same for each node. */
+extern struct hkm_class hkm_classes[HKM_MAX_BINS];
+/* Bins in use: those of the nodes that this machine may have. Set at init. */
+extern unsigned int hkm_nr_bins;
+
+/* The bin of a class on node @nid. */
+static inline unsigned int hkm_bin(unsigned int class_id, int nid)
+{
+	return nid % HKM_MAX_NODES * HKM_NR_CLASSES + class_id;
+}
+
+static inline unsigned int hkm_bin_class(unsigned int bin)
+{
+	return bin % HKM_NR_CLASSES;
+}
+
+/* The bin of the same class on node @nid. */
+static inline unsigned int hkm_bin_on(unsigned int bin, int nid)
+{
+	return hkm_bin(hkm_bin_class(bin), nid);
+}
+
+/* Whether both are the same node's. */
+static inline bool hkm_bins_near(unsigned int bin, unsigned int other)
+{
+	return bin / HKM_NR_CLASSES == other / HKM_NR_CLASSES;
+}
 
 static inline unsigned long hkm_span_bytes(const struct hkm_class *cl)
 {
@@ -92,6 +126,6 @@ static inline bool hkm_block_index(u32 offset, u64 magic, unsigned int *index)
 
 int hkm_size_classes_init(unsigned int dyn1_bytes);
 void hkm_class_set(struct hkm_class *cl, u32 size_bytes);
-void hkm_class_table_build(u8 table[HKM_NR_STEPS]);
+void hkm_class_table_build(u8 table[HKM_NR_STEPS], int nid);
 
 #endif /* _HKM_SIZE_CLASS_H */

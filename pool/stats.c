@@ -10,8 +10,8 @@
 #include "../include/hkm_compat.h"
 
 /**
- * hkm_stats_read() - sum one class's counters over all CPUs
- * @bin: the class
+ * hkm_stats_read() - sum one bin's counters over all CPUs
+ * @bin: the bin
  * @sum: filled in
  *
  * Not a snapshot: CPUs go on counting meanwhile.
@@ -25,22 +25,46 @@ void hkm_stats_read(unsigned int bin, struct hkm_class_stats *sum)
 
 	memset(sum, 0, sizeof(*sum));
 	for_each_possible_cpu(i) {
-		const struct hkm_cpu *cpu = per_cpu_ptr(hkm_cpus, i);
-		const struct hkm_ring *ring = &cpu->ring[bin];
+		const struct hkm_counters *counters =
+			per_cpu_ptr(&hkm_counters[bin], i);
+		const struct hkm_ring *ring = &hkm_cpu_of(i)->ring[bin];
 
 		sum->hits_ring += READ_ONCE(ring->hits);
 		sum->hits_active += READ_ONCE(ring->hits_active);
 		sum->frees += hkm_ring_frees(ring);
 		for (c = 0; c < HKM_NR_COUNTERS; c++)
-			sum->slow[c] += READ_ONCE(cpu->slow[bin][c]);
+			sum->slow[c] += READ_ONCE(counters->slow[c]);
 	}
 	sum->frees += sum->slow[HKM_remote_frees];
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_stats_read);
 
 /**
+ * hkm_stats_class() - sum one class's counters over all CPUs and nodes
+ * @class_id: the class
+ * @sum: filled in
+ *
+ * Context: Any.
+ */
+void hkm_stats_class(unsigned int class_id, struct hkm_class_stats *sum)
+{
+	struct hkm_class_stats part;
+	unsigned int bin, c;
+
+	memset(sum, 0, sizeof(*sum));
+	for (bin = class_id; bin < hkm_nr_bins; bin += HKM_NR_CLASSES) {
+		hkm_stats_read(bin, &part);
+		sum->hits_ring += part.hits_ring;
+		sum->hits_active += part.hits_active;
+		sum->frees += part.frees;
+		for (c = 0; c < HKM_NR_COUNTERS; c++)
+			sum->slow[c] += part.slow[c];
+	}
+}
+
+/**
  * hkm_stats_live() - blocks that callers hold
- * @sum: a class's counters
+ * @sum: a bin's or class's counters
  *
  * Return: their number, exact while nobody allocates or frees.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Counters: kept per CPU and class, summed when read.
+ * Counters: kept per CPU and bin, summed when read.
  */
 #ifndef _HKM_STATS_H
 #define _HKM_STATS_H
@@ -34,7 +34,7 @@ enum hkm_counter {
 };
 
 /**
- * struct hkm_class_stats - counters of one class, summed over CPUs
+ * struct hkm_class_stats - counters of one bin or class, summed over CPUs
  * @hits_ring: requests served from a ring
  * @hits_active: requests served from an active page
  * @frees: blocks freed
@@ -48,6 +48,7 @@ struct hkm_class_stats {
 };
 
 void hkm_stats_read(unsigned int bin, struct hkm_class_stats *sum);
+void hkm_stats_class(unsigned int class_id, struct hkm_class_stats *sum);
 s64 hkm_stats_live(const struct hkm_class_stats *sum);
 
 #endif /* _HKM_STATS_H */

@@ -2,7 +2,7 @@
 /*
  * Trim: whole free chunks leave the shared tier.
  *
- * A pass over a class takes its free blocks out of the shared tier by the same
+ * A pass over a bin takes its free blocks out of the shared tier by the same
  * pops that requests use, and groups them by chunk: each chunk has a private
  * chain for it. A chunk all of whose blocks came together is nobody else's, for
  * a block has one owner. It goes to the inventory, up to what may be kept, or to
@@ -71,14 +71,14 @@ static void chunk_settle(struct hkm_chunk *chunk, long keep, long *nr_released)
 }
 
 /**
- * hkm_trim_class_locked() - hkm_trim_class() by a holder of hkm_trim_lock
- * @bin: the class
+ * hkm_trim_bin_locked() - hkm_trim_bin() by a holder of hkm_trim_lock
+ * @bin: the bin
  * @keep: 64 KiB chunks that may stay in its inventory
  *
  * Context: Task; may sleep.
  * Return: 64 KiB chunks given back.
  */
-long hkm_trim_class_locked(unsigned int bin, long keep)
+long hkm_trim_bin_locked(unsigned int bin, long keep)
 {
 	/* All there could be: others push while this goes on. */
 	u64 left = hkm_chunk_count(bin) * HKM_MAX_BLOCKS;
@@ -103,20 +103,20 @@ long hkm_trim_class_locked(unsigned int bin, long keep)
 }
 
 /**
- * hkm_trim_class() - give back the whole chunks of the shared tier
- * @bin: the class
+ * hkm_trim_bin() - give back the whole chunks of the shared tier
+ * @bin: the bin
  * @keep: 64 KiB chunks that may stay in its inventory
  *
  * Context: Task; may sleep.
  * Return: 64 KiB chunks given back.
  */
-long hkm_trim_class(unsigned int bin, long keep)
+long hkm_trim_bin(unsigned int bin, long keep)
 {
 	long nr;
 
 	mutex_lock(&hkm_trim_lock);
-	nr = hkm_trim_class_locked(bin, keep);
+	nr = hkm_trim_bin_locked(bin, keep);
 	mutex_unlock(&hkm_trim_lock);
 	return nr;
 }
-EXPORT_SYMBOL_IF_KUNIT(hkm_trim_class);
+EXPORT_SYMBOL_IF_KUNIT(hkm_trim_bin);

@@ -40,7 +40,7 @@ struct watch_switch {
 
 static struct hkm_cpu *front_end(const struct watch_switch *to, int cpu)
 {
-	return to->watch ? &hkm_cpu_watched : per_cpu_ptr(hkm_cpus, cpu);
+	return to->watch ? &hkm_cpu_watched : hkm_cpu_of(cpu);
 }
 
 static void this_cpu_switch(void *arg)

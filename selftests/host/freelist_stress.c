@@ -99,7 +99,7 @@ static void *const *worker_give(unsigned int nr)
 
 static bool chunk_take(unsigned int home)
 {
-	struct hkm_chunk *chunk = hkm_chunk_create(STRESS_CLASS, home, GFP_KERNEL);
+	struct hkm_chunk *chunk = hkm_chunk_create(STRESS_CLASS, home, NUMA_NO_NODE, GFP_KERNEL);
 	unsigned int i;
 
 	if (!chunk)
@@ -475,7 +475,7 @@ static void test_init(void)
 	unsigned int i;
 
 	pool_init();
-	chunk = hkm_chunk_create(UNIT_CLASS, 5, GFP_KERNEL);
+	chunk = hkm_chunk_create(UNIT_CLASS, 5, NUMA_NO_NODE, GFP_KERNEL);
 	for (i = 0; i < NR_UNIT_BLOCKS; i++)
 		block[i] = chunk->slot[i].block;
 	expect(chunk->nr_blocks == NR_UNIT_BLOCKS);

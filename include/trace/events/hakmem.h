@@ -9,8 +9,8 @@
 #include <linux/types.h>
 #include <trace/events/mmflags.h>
 
-#define show_hakmem_class(bin)					\
-	__print_symbolic(bin, { 0, "2k" }, { 1, "4k" },		\
+#define show_hakmem_class(class_id)					\
+	__print_symbolic(class_id, { 0, "2k" }, { 1, "4k" },		\
 			 { 2, "8k" }, { 3, "16k" }, { 4, "32k" },	\
 			 { 5, "52k" }, { 6, "dyn1" })
 
@@ -31,7 +31,7 @@ TRACE_EVENT_FN(alloc,
 		__field(size_t, bytes_req)
 		__field(size_t, bytes_alloc)
 		__field(unsigned long, gfp_flags)
-		__field(unsigned int, bin)
+		__field(unsigned int, class_id)
 	),
 
 	TP_fast_assign(
@@ -40,13 +40,13 @@ TRACE_EVENT_FN(alloc,
 		__entry->bytes_req = bytes_req;
 		__entry->bytes_alloc = bytes_alloc;
 		__entry->gfp_flags = (__force unsigned long)gfp_flags;
-		__entry->bin = bin;
+		__entry->class_id = hkm_bin_class(bin);
 	),
 
 	TP_printk("call_site=%pS ptr=%p bytes_req=%zu bytes_alloc=%zu gfp_flags=%s class=%s",
 		  (void *)__entry->site, __entry->ptr, __entry->bytes_req,
 		  __entry->bytes_alloc, show_gfp_flags(__entry->gfp_flags),
-		  show_hakmem_class(__entry->bin)),
+		  show_hakmem_class(__entry->class_id)),
 
 	hkm_watch_get, hkm_watch_put
 );
@@ -60,17 +60,17 @@ TRACE_EVENT_FN(free,
 	TP_STRUCT__entry(
 		__field(unsigned long, site)
 		__field(const void *, ptr)
-		__field(unsigned int, bin)
+		__field(unsigned int, class_id)
 	),
 
 	TP_fast_assign(
 		__entry->site = site;
 		__entry->ptr = ptr;
-		__entry->bin = bin;
+		__entry->class_id = hkm_bin_class(bin);
 	),
 
 	TP_printk("call_site=%pS ptr=%p class=%s", (void *)__entry->site,
-		  __entry->ptr, show_hakmem_class(__entry->bin)),
+		  __entry->ptr, show_hakmem_class(__entry->class_id)),
 
 	hkm_watch_get, hkm_watch_put
 );
@@ -82,19 +82,19 @@ DECLARE_EVENT_CLASS(hakmem_span,
 	TP_ARGS(bin, base, chunks),
 
 	TP_STRUCT__entry(
-		__field(unsigned int, bin)
+		__field(unsigned int, class_id)
 		__field(const void *, base)
 		__field(unsigned int, chunks)
 	),
 
 	TP_fast_assign(
-		__entry->bin = bin;
+		__entry->class_id = hkm_bin_class(bin);
 		__entry->base = base;
 		__entry->chunks = chunks;
 	),
 
 	TP_printk("class=%s base=%p chunks=%u",
-		  show_hakmem_class(__entry->bin), __entry->base,
+		  show_hakmem_class(__entry->class_id), __entry->base,
 		  __entry->chunks)
 );
 
