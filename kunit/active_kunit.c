@@ -187,15 +187,15 @@ static void budget_counts_whole_spans(struct kunit *test)
 		u32 before;
 
 		hkm_kunit_dyn1(test, size_bytes[i]);
-		before = cpu->parked_bytes;
+		before = hkm_cpu_budget(cpu)->parked_bytes;
 		chunk = hkm_kunit_chunk(test, HKM_CLASS_DYN1, 0);
 		KUNIT_ASSERT_TRUE(test, install(chunk, false));
 		for (j = 0; j < cl->nr_blocks; j++) {
-			KUNIT_EXPECT_EQ(test, cpu->parked_bytes,
+			KUNIT_EXPECT_EQ(test, hkm_cpu_budget(cpu)->parked_bytes,
 					before + hkm_span_bytes(cl));
 			blocks[j] = hkm_kunit_alloc_class(HKM_CLASS_DYN1, GFP_KERNEL);
 		}
-		KUNIT_EXPECT_EQ(test, cpu->parked_bytes, before);
+		KUNIT_EXPECT_EQ(test, hkm_cpu_budget(cpu)->parked_bytes, before);
 		for (j = 0; j < cl->nr_blocks; j++)
 			KUNIT_EXPECT_PTR_EQ(test, blocks[j],
 					    chunk->base + j * size_bytes[i]);
@@ -207,7 +207,7 @@ static void budget_counts_whole_spans(struct kunit *test)
 static void third_page_is_refused(struct kunit *test)
 {
 	const struct hkm_ring *ring = hkm_kunit_ring(HKM_CLASS_16K);
-	u32 parked = hkm_kunit_cpu()->parked_bytes;
+	u32 parked = hkm_cpu_budget(hkm_kunit_cpu())->parked_bytes;
 	struct hkm_chunk *chunk[3];
 
 	install_two(test, HKM_CLASS_16K, chunk);
@@ -215,7 +215,7 @@ static void third_page_is_refused(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, install(chunk[2], false));
 	KUNIT_EXPECT_PTR_EQ(test, ring->run[0].next, chunk[0]->base);
 	KUNIT_EXPECT_PTR_EQ(test, ring->run[1].next, chunk[1]->base);
-	KUNIT_EXPECT_EQ(test, hkm_kunit_cpu()->parked_bytes,
+	KUNIT_EXPECT_EQ(test, hkm_cpu_budget(hkm_kunit_cpu())->parked_bytes,
 			parked + 2 * HKM_CHUNK_BYTES);
 	hkm_chunk_release(chunk[2]);
 }
@@ -225,20 +225,20 @@ static void page_beyond_budget_is_refused(struct kunit *test)
 	struct hkm_policy *policy = hkm_kunit_policy(test);
 	struct hkm_cpu *cpu = hkm_kunit_cpu();
 	struct hkm_chunk *chunk = hkm_kunit_chunk(test, HKM_CLASS_16K, 0);
-	u32 parked = cpu->parked_bytes;
+	u32 parked = hkm_cpu_budget(cpu)->parked_bytes;
 
 	policy->cpu_budget_bytes = parked + HKM_CHUNK_BYTES - 1;
 	KUNIT_EXPECT_FALSE(test, install(chunk, false));
-	KUNIT_EXPECT_EQ(test, cpu->parked_bytes, parked);
+	KUNIT_EXPECT_EQ(test, hkm_cpu_budget(cpu)->parked_bytes, parked);
 	policy->cpu_budget_bytes++;
 	KUNIT_EXPECT_TRUE(test, install(chunk, false));
-	KUNIT_EXPECT_EQ(test, cpu->parked_bytes, policy->cpu_budget_bytes);
+	KUNIT_EXPECT_EQ(test, hkm_cpu_budget(cpu)->parked_bytes, policy->cpu_budget_bytes);
 }
 
 static void idle_page_goes_to_the_shared_tier(struct kunit *test)
 {
 	void *blocks[2 * HKM_MAX_BLOCKS], *p;
-	u32 parked = hkm_kunit_cpu()->parked_bytes;
+	u32 parked = hkm_cpu_budget(hkm_kunit_cpu())->parked_bytes;
 	struct hkm_chunk *chunk[2];
 	unsigned int i, unmarked = 0;
 
@@ -247,7 +247,7 @@ static void idle_page_goes_to_the_shared_tier(struct kunit *test)
 	preempt_disable();
 	hkm_cpu_flush_all(hkm_kunit_cpu());
 	preempt_enable();
-	KUNIT_EXPECT_EQ(test, hkm_kunit_cpu()->parked_bytes, parked);
+	KUNIT_EXPECT_EQ(test, hkm_cpu_budget(hkm_kunit_cpu())->parked_bytes, parked);
 	KUNIT_EXPECT_EQ(test,
 			hkm_kunit_pop_all(HKM_CLASS_2K, blocks, ARRAY_SIZE(blocks)),
 			2 * HKM_MAX_BLOCKS - 1);

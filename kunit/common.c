@@ -31,7 +31,7 @@ static void dyn1_set(u32 size_bytes)
 	for_each_possible_cpu(i) {
 		struct hkm_cpu *cpu = hkm_cpu_of(i);
 
-		cpu->parked_bytes += (size_bytes - old) *
+		hkm_cpu_budget(cpu)->parked_bytes += (size_bytes - old) *
 				     cpu->ring[HKM_CLASS_DYN1].limit;
 	}
 }
@@ -59,7 +59,7 @@ static void front_ends_reset(void)
 	for_each_possible_cpu(i) {
 		struct hkm_cpu *cpu = hkm_cpu_of(i);
 
-		cpu->hand = 0;
+		hkm_cpu_budget(cpu)->hand = 0;
 		for (id = 0; id < HKM_NR_CLASSES; id++)
 			cpu->ring[id].pause = 0;
 	}

@@ -52,7 +52,7 @@ static struct hkm_ring *ring_of_limit(unsigned long limit)
 {
 	struct hkm_ring *ring = hkm_kunit_ring(TEST_CLASS);
 
-	hkm_kunit_cpu()->parked_bytes += (limit - ring->limit) *
+	hkm_cpu_budget(hkm_kunit_cpu())->parked_bytes += (limit - ring->limit) *
 					 hkm_classes[TEST_CLASS].size_bytes;
 	ring->limit = limit;
 	return ring;
@@ -94,7 +94,7 @@ static void limit_doubles_up_to_all_slots(struct kunit *test)
 	}
 	KUNIT_EXPECT_EQ(test, ring->limit, HKM_RING_SLOTS);
 	KUNIT_EXPECT_EQ(test, granted_bytes(hkm_kunit_cpu()),
-			hkm_kunit_cpu()->parked_bytes);
+			hkm_cpu_budget(hkm_kunit_cpu())->parked_bytes);
 }
 
 static void limit_keeps_to_the_budget(struct kunit *test)
@@ -104,14 +104,14 @@ static void limit_keeps_to_the_budget(struct kunit *test)
 	unsigned long least = ring->limit;
 
 	/* Room for four slots more, and for no active page. */
-	policy->cpu_budget_bytes = hkm_kunit_cpu()->parked_bytes + 4 * SZ_2K;
+	policy->cpu_budget_bytes = hkm_cpu_budget(hkm_kunit_cpu())->parked_bytes + 4 * SZ_2K;
 	churn(TEST_CLASS, HKM_RING_SLOTS, 50);
 	KUNIT_EXPECT_EQ(test, ring->limit, least + 4);
 	KUNIT_EXPECT_PTR_EQ(test, ring->run[0].end, NULL);
-	KUNIT_EXPECT_LE(test, hkm_kunit_cpu()->parked_bytes,
+	KUNIT_EXPECT_LE(test, hkm_cpu_budget(hkm_kunit_cpu())->parked_bytes,
 			policy->cpu_budget_bytes);
 	KUNIT_EXPECT_EQ(test, granted_bytes(hkm_kunit_cpu()),
-			hkm_kunit_cpu()->parked_bytes);
+			hkm_cpu_budget(hkm_kunit_cpu())->parked_bytes);
 }
 
 static void no_budget_still_serves(struct kunit *test)
@@ -129,7 +129,7 @@ static void no_budget_still_serves(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, hkm_kunit_counter(id, HKM_refills), refills);
 		KUNIT_EXPECT_EQ(test, hkm_kunit_live(id), 0);
 	}
-	KUNIT_EXPECT_EQ(test, hkm_kunit_cpu()->parked_bytes, 0);
+	KUNIT_EXPECT_EQ(test, hkm_cpu_budget(hkm_kunit_cpu())->parked_bytes, 0);
 }
 
 static void full_ring_gives_its_older_half(struct kunit *test)
@@ -242,9 +242,9 @@ static void budget_holds_in_a_storm(struct kunit *test)
 			*p = hkm_kunit_alloc_class(id, GFP_KERNEL);
 			failed += !*p;
 		}
-		most = max(most, cpu->parked_bytes);
-		over += cpu->parked_bytes > budget;
-		wrong += cpu->parked_bytes != granted_bytes(cpu);
+		most = max(most, hkm_cpu_budget(cpu)->parked_bytes);
+		over += hkm_cpu_budget(cpu)->parked_bytes > budget;
+		wrong += hkm_cpu_budget(cpu)->parked_bytes != granted_bytes(cpu);
 	}
 	hkm_kunit_free_all(held, STORM_HELD);
 	KUNIT_EXPECT_EQ(test, failed, 0);
@@ -263,7 +263,7 @@ static void idle_class_makes_room(struct kunit *test)
 	churn(HKM_CLASS_52K, HALF, 4);
 	KUNIT_ASSERT_GE(test, idle->limit, 8);
 	limit = (hkm_kunit_policy(test)->cpu_budget_bytes -
-		 hkm_kunit_cpu()->parked_bytes) / SZ_32K;
+		 hkm_cpu_budget(hkm_kunit_cpu())->parked_bytes) / SZ_32K;
 	churn(HKM_CLASS_32K, HKM_RING_SLOTS, 20);
 	KUNIT_EXPECT_LE(test, idle->limit, 1);
 	KUNIT_EXPECT_LE(test, idle->nr, idle->limit);
@@ -363,7 +363,7 @@ static void nested_refill_stocks_the_shared_tier(struct kunit *test)
 		hkm_kunit_push(id, out, nr);
 		hkm_kfree(p);
 	}
-	KUNIT_EXPECT_EQ(test, mine->parked_bytes, granted_bytes(mine));
+	KUNIT_EXPECT_EQ(test, hkm_cpu_budget(mine)->parked_bytes, granted_bytes(mine));
 }
 
 static struct kunit_case ring_cases[] = {

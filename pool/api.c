@@ -269,7 +269,7 @@ static __always_inline bool alloc_fast(size_t step, void **block,
 	preempt_disable();
 	*bin = hkm_policy_bins()[step];
 	*cpu = hkm_cpu_enter();
-	ring = hkm_cpu_ring(*cpu, hkm_ring_offset(*bin));
+	ring = hkm_cpu_ring(*cpu, *bin * sizeof(*ring));
 	nr = ring->nr;
 	if (unlikely(!nr))
 		return false;

@@ -315,7 +315,7 @@ struct hkm_chunk *hkm_chunk_create(unsigned int bin, unsigned int home,
 	kmemleak_no_scan(chunk);
 	chunk->base = page_address(page);
 	chunk->magic = cl->magic;
-	chunk->ring_offset = hkm_ring_offset(bin);
+	chunk->ring_offset = bin * sizeof(struct hkm_ring);
 	chunk->bin = bin;
 	chunk->home = home;
 	chunk->span_order = order;

@@ -77,7 +77,7 @@ static void ring_flush(struct hkm_ring *ring, unsigned int bin,
 
 static void run_retire(struct hkm_cpu *cpu, struct hkm_run *run)
 {
-	cpu->parked_bytes -= run->span_bytes;
+	hkm_cpu_budget(cpu)->parked_bytes -= run->span_bytes;
 	run->end = NULL;
 }
 
@@ -110,21 +110,22 @@ static void bin_flush(struct hkm_cpu *cpu, unsigned int bin)
 			run_flush(cpu, &ring->run[i], bin);
 	if (ring->nr)
 		ring_flush(ring, bin, ring->nr);
-	cpu->parked_bytes -= ring->limit * hkm_classes[bin].size_bytes;
+	hkm_cpu_budget(cpu)->parked_bytes -= ring->limit * hkm_classes[bin].size_bytes;
 	ring->limit = 0;
 }
 
 /* Moves the hand by one bin, and takes that one's room if it is idle. */
 static void hand_move(struct hkm_cpu *cpu, unsigned int bin)
 {
-	struct hkm_ring *ring = &cpu->ring[cpu->hand];
+	struct hkm_cpu_budget *budget = hkm_cpu_budget(cpu);
+	struct hkm_ring *ring = &cpu->ring[budget->hand];
 	u64 uses = hkm_ring_uses(ring);
 
-	if (cpu->hand != bin && uses == ring->seen)
-		bin_flush(cpu, cpu->hand);
+	if (budget->hand != bin && uses == ring->seen)
+		bin_flush(cpu, budget->hand);
 	ring->seen = uses;
-	if (++cpu->hand == hkm_nr_bins)
-		cpu->hand = 0;
+	if (++budget->hand == hkm_nr_bins)
+		budget->hand = 0;
 }
 
 /*
@@ -133,19 +134,20 @@ static void hand_move(struct hkm_cpu *cpu, unsigned int bin)
  */
 static u32 budget_room(struct hkm_cpu *cpu, unsigned int bin, u32 want)
 {
-	u32 budget = rcu_dereference_sched(hkm_policy)->cpu_budget_bytes;
+	u32 most = rcu_dereference_sched(hkm_policy)->cpu_budget_bytes;
+	const struct hkm_cpu_budget *budget = hkm_cpu_budget(cpu);
 
-	if (cpu->parked_bytes + want > budget)
+	if (budget->parked_bytes + want > most)
 		hand_move(cpu, bin);
-	if (cpu->parked_bytes >= budget)
+	if (budget->parked_bytes >= most)
 		return 0;
-	return min(want, budget - cpu->parked_bytes);
+	return min(want, most - budget->parked_bytes);
 }
 
 /* Another node's blocks only wait to go home: no more than make a batch. */
 static u32 ring_limit_max(const struct hkm_cpu *cpu, unsigned int bin)
 {
-	return hkm_bin_on(bin, cpu->nid) == bin ? HKM_RING_SLOTS : HKM_BATCH_MAX;
+	return hkm_bin_on(bin, hkm_cpu_budget(cpu)->nid) == bin ? HKM_RING_SLOTS : HKM_BATCH_MAX;
 }
 
 /* Doubles the limit of a ring as far as the budget allows. */
@@ -157,7 +159,7 @@ static noinline void ring_grow(struct hkm_cpu *cpu, unsigned int bin)
 			   ring_limit_max(cpu, bin) - ring->limit);
 	u32 more = budget_room(cpu, bin, want * size) / size;
 
-	cpu->parked_bytes += more * size;
+	hkm_cpu_budget(cpu)->parked_bytes += more * size;
 	ring->limit += more;
 	if (more < want)
 		ring->pause = HKM_GROW_PAUSE;
@@ -293,7 +295,7 @@ bool hkm_cpu_install(struct hkm_cpu *cpu, unsigned int bin,
 			continue;
 		if (budget_room(cpu, bin, run->span_bytes) < run->span_bytes)
 			return false;
-		cpu->parked_bytes += run->span_bytes;
+		hkm_cpu_budget(cpu)->parked_bytes += run->span_bytes;
 		ring->run[i] = *run;
 		return true;
 	}
@@ -323,8 +325,8 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_cpu_park);
 
 int __init hkm_cpu_init(void)
 {
-	size_t bytes = offsetof(struct hkm_cpu, ring) +
-		       hkm_nr_bins * sizeof(struct hkm_ring);
+	size_t bytes = hkm_nr_bins * sizeof(struct hkm_ring) +
+		       sizeof(struct hkm_cpu_budget);
 	struct hkm_cpu *cpu;
 	int i;
 
@@ -342,7 +344,7 @@ int __init hkm_cpu_init(void)
 		}
 		/* What a ring names, or has named, is no reference to a block. */
 		kmemleak_no_scan(cpu);
-		cpu->nid = cpu_to_mem(i);
+		hkm_cpu_budget(cpu)->nid = cpu_to_mem(i);
 		per_cpu(hkm_cpu_mine, i) = cpu;
 		per_cpu(hkm_cpu_this, i) = cpu;
 	}

@@ -64,19 +64,31 @@ struct hkm_ring {
 
 /**
  * struct hkm_cpu - one CPU's front end
+ * @ring: per bin; those of other nodes' bins gather what is to go home
+ *
+ * Allocated for hkm_nr_bins only, and behind them a struct hkm_cpu_budget: what
+ * stood in front of the rings would cost each request an addition.
+ */
+struct hkm_cpu {
+	struct hkm_ring ring[HKM_MAX_BINS];
+};
+
+/**
+ * struct hkm_cpu_budget - what a CPU may park, and does
  * @nid: node whose bins the CPU's requests are served from; constant
  * @hand: bin that the search for idle room looks at next
  * @parked_bytes: granted to rings and active pages; kept to the policy's budget
- * @ring: per bin; those of other nodes' bins gather what is to go home
- *
- * Allocated for hkm_nr_bins only.
  */
-struct hkm_cpu {
+struct hkm_cpu_budget {
 	int nid;
 	u8 hand;
 	u32 parked_bytes;
-	struct hkm_ring ring[HKM_MAX_BINS];
 };
+
+static inline struct hkm_cpu_budget *hkm_cpu_budget(const struct hkm_cpu *cpu)
+{
+	return (void *)cpu + hkm_nr_bins * sizeof(struct hkm_ring);
+}
 
 /* HKM_SLOW_COUNTERS of one bin, by this_cpu_inc() from any context. */
 struct hkm_counters {
@@ -165,14 +177,9 @@ static inline struct hkm_cpu *hkm_cpu_own(struct hkm_cpu *cpu)
 	return unlikely(cpu == &hkm_cpu_watched) ? __this_cpu_read(hkm_cpu_mine) : cpu;
 }
 
-/* Where in a front end a bin's ring is. */
-static __always_inline unsigned long hkm_ring_offset(unsigned int bin)
-{
-	return offsetof(struct hkm_cpu, ring) + bin * sizeof(struct hkm_ring);
-}
-
 /*
- * The ring at hkm_ring_offset() bytes into a front end. Hides from the compiler where the pointer comes from: it would compute
+ * The ring at @offset bytes into a front end: a bin's number times the size of a
+ * ring. Hides from the compiler where the pointer comes from: it would compute
  * the address of each slot from the front end's start, anew.
  */
 static __always_inline struct hkm_ring *hkm_cpu_ring(struct hkm_cpu *cpu,
