@@ -4,9 +4,9 @@
  */
 #include <linux/percpu.h>
 #include <linux/slab.h>
-#include <linux/topology.h>
 
 #include "policy.h"
+#include "../pool/cpu_cache.h"
 #include "../include/hkm_compat.h"
 
 #define HKM_CPU_BUDGET_BYTES	SZ_1M
@@ -43,7 +43,7 @@ void hkm_policy_publish(struct hkm_policy *policy)
 	for_each_possible_cpu(i)
 		/* Pairs with the dependency in hkm_policy_bins(). */
 		smp_store_release(&per_cpu(hkm_bin_of, i),
-				  policy->bin_of[cpu_to_mem(i) % HKM_MAX_NODES]);
+				  policy->bin_of[hkm_cpu_nid(i) % HKM_MAX_NODES]);
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_policy_publish);
 

@@ -149,7 +149,9 @@ static noinline void *refill_many_nodes(unsigned int bin, unsigned int home,
 {
 	gfp_t near = (flags & ~__GFP_DIRECT_RECLAIM) | __GFP_THISNODE;
 
-	return hkm_alloc_refill(bin, home, numa_mem_id(), near, zeroed) ?:
+	int nid = hkm_cpu_budget(raw_cpu_read(hkm_cpu_mine))->nid;
+
+	return hkm_alloc_refill(bin, home, nid, near, zeroed) ?:
 	       alloc_far(bin, home, zeroed) ?:
 	       hkm_alloc_refill(bin, home, NUMA_NO_NODE, flags, zeroed);
 }

@@ -21,8 +21,11 @@
  * names as any other, and goes home with others as one batch.
  */
 #include <linux/kmemleak.h>
+#include <linux/log2.h>
 #include <linux/mm.h>
+#include <linux/nodemask.h>
 #include <linux/string.h>
+#include <linux/topology.h>
 
 #include "chunk.h"
 #include "cpu_cache.h"
@@ -323,6 +326,24 @@ bool hkm_cpu_park(struct hkm_cpu *cpu, unsigned int bin, void *block)
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_cpu_park);
 
+/**
+ * hkm_cpu_nid() - tell which node's memory a CPU is served from
+ * @cpu: the CPU
+ *
+ * Return: its own node, or the nearest that has memory.
+ */
+int hkm_cpu_nid(int cpu)
+{
+	int own = cpu_to_mem(cpu), best = own, nid;
+
+	if (node_state(own, N_MEMORY))
+		return own;
+	for_each_node_state(nid, N_MEMORY)
+		if (best == own || node_distance(own, nid) < node_distance(own, best))
+			best = nid;
+	return best;
+}
+
 int __init hkm_cpu_init(void)
 {
 	size_t bytes = hkm_nr_bins * sizeof(struct hkm_ring) +
@@ -337,14 +358,14 @@ int __init hkm_cpu_init(void)
 	for_each_possible_cpu(i) {
 		/* Powers of two come aligned to their size. */
 		cpu = kvzalloc_node(roundup_pow_of_two(bytes), GFP_KERNEL,
-				    cpu_to_mem(i));
+				    hkm_cpu_nid(i));
 		if (!cpu) {
 			hkm_cpu_exit();
 			return -ENOMEM;
 		}
 		/* What a ring names, or has named, is no reference to a block. */
 		kmemleak_no_scan(cpu);
-		hkm_cpu_budget(cpu)->nid = cpu_to_mem(i);
+		hkm_cpu_budget(cpu)->nid = hkm_cpu_nid(i);
 		per_cpu(hkm_cpu_mine, i) = cpu;
 		per_cpu(hkm_cpu_this, i) = cpu;
 	}

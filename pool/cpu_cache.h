@@ -191,6 +191,7 @@ static __always_inline struct hkm_ring *hkm_cpu_ring(struct hkm_cpu *cpu,
 	return ring;
 }
 
+int hkm_cpu_nid(int cpu);
 int hkm_cpu_init(void);
 void hkm_cpu_exit(void);
 void hkm_cpu_flush(struct hkm_cpu *cpu, const unsigned long *bins);
