@@ -181,7 +181,7 @@ void hkm_debug_alloc(void *block, size_t size, unsigned long site)
 bool hkm_debug_free(void *block, const struct hkm_chunk *chunk,
 		    unsigned long site)
 {
-	u32 bytes = hkm_classes[chunk->bin].size_bytes;
+	u32 bytes = hkm_classes[chunk->bin].size_bytes, red;
 	struct hkm_track *track;
 	unsigned int index;
 
@@ -196,8 +196,10 @@ bool hkm_debug_free(void *block, const struct hkm_chunk *chunk,
 	}
 	hkm_kasan_unpoison(block, bytes);
 	track->free_site = site;
+	/* Its key is there already, which krealloc() may have left in the red zone. */
+	red = max_t(u32, track->size, HKM_KEY_END);
 	if (hkm_debug & HKM_DEBUG_REDZONE &&
-	    memchr_inv(block + track->size, HKM_RED, bytes - track->size))
+	    memchr_inv(block + red, HKM_RED, bytes - red))
 		hkm_report(HKM_WRITE_PAST_END, block, site,
 			   "%u bytes asked for", track->size);
 	if (hkm_debug & HKM_DEBUG_POISON)

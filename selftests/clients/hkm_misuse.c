@@ -33,6 +33,9 @@
 /* The class that serves it by default: dyn1, six to a chunk. */
 #define BLOCK_CLASS_BYTES	10752
 
+/* What it may be shrunk to in place. */
+#define SHRUNK_BYTES	9000
+
 #define REPEATS		2
 /* More than fit in a ring: the first ones freed are in the shared tier then. */
 #define MANY		64
@@ -467,6 +470,43 @@ static void write_past_end(void)
 	}
 }
 
+static noinline u8 *block_resize(u8 *p, size_t bytes)
+{
+	OPTIMIZER_HIDE_VAR(bytes);
+	p = hkm_krealloc(p, bytes, GFP_KERNEL);
+	expect(p, "no memory to resize to");
+	return p;
+}
+
+/* In place, where the end is then. */
+static void write_past_new_end(void)
+{
+	unsigned int i;
+	u8 *p;
+
+	for (i = 0; i < REPEATS; i++) {
+		p = block_resize(block_get(BLOCK_BYTES), SHRUNK_BYTES);
+		misused(p);
+		p[SHRUNK_BYTES] ^= 1;
+		block_put(p);
+	}
+}
+
+/* No mistake: each time all that was asked for is used. */
+static void resize(void)
+{
+	static const size_t sizes[] = { SHRUNK_BYTES, BLOCK_BYTES, POOL_MIN_BYTES,
+					POOL_MAX_BYTES, 8, BLOCK_BYTES };
+	u8 *p = block_get(BLOCK_BYTES);
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		p = block_resize(p, sizes[i]);
+		memset(p, i, sizes[i]);
+	}
+	block_put(p);
+}
+
 static void write_into_next(void)
 {
 	void *p = block_get(BLOCK_BYTES), *next = block_get(BLOCK_BYTES);
@@ -599,6 +639,8 @@ static const struct {
 	MISTAKE(write_after_free_key),
 	MISTAKE(write_after_free_unload),
 	MISTAKE(write_past_end),
+	MISTAKE(write_past_new_end),
+	MISTAKE(resize),
 	MISTAKE(write_into_next),
 	MISTAKE(leave_live),
 	MISTAKE(stale_free),

@@ -138,13 +138,17 @@ struct interrupts {
 	struct hrtimer tick;
 };
 
+/* With one user a side kfifo needs no lock, but it does not tell KCSAN so. */
+#define fifo_get(fifo, hold)	data_race(kfifo_get(fifo, hold))
+#define fifo_put(fifo, hold)	data_race(kfifo_put(fifo, hold))
+
 /**
  * struct worker - a thread and what it owns
  * @task: the thread
  * @part: what it does
  * @hold: blocks it keeps
  * @lock: held by the worker alone, to be in atomic context
- * @inbox_lock: serialises those that put into @inbox
+ * @inbox_lock: protects @inbox
  * @inbox: blocks sent by workers; the worker alone gets
  * @interrupts: of its CPU; NULL for all workers there but one
  */
@@ -153,7 +157,7 @@ struct worker {
 	struct part part;
 	struct hold hold[WORKER_HOLDS];
 	spinlock_t lock;		/* for atomic context alone */
-	spinlock_t inbox_lock;		/* who puts into inbox */
+	spinlock_t inbox_lock;
 	DECLARE_KFIFO(inbox, struct hold, INBOX_BLOCKS);
 	struct interrupts *interrupts;
 };
@@ -309,7 +313,7 @@ static bool worker_send_up(struct worker *worker, struct hold *hold)
 
 	if (to == NMI && !hkm_owns(hold->p))
 		return false;
-	return kfifo_put(&worker->interrupts->nested[to].in, *hold);
+	return fifo_put(&worker->interrupts->nested[to].in, *hold);
 }
 
 static void worker_give_away(struct worker *worker, struct hold *hold)
@@ -329,7 +333,7 @@ static void worker_empty_inbox(struct worker *worker)
 {
 	struct hold hold;
 
-	while (kfifo_get(&worker->inbox, &hold)) {
+	while (kfifo_out_spinlocked(&worker->inbox, &hold, 1, &worker->inbox_lock)) {
 		hold_release(&hold, &worker->part);
 		cond_resched();
 	}
@@ -343,7 +347,7 @@ static void worker_deliver(struct worker *worker)
 	unsigned int i;
 
 	for (i = 0; i < NR_CONTEXTS; i++) {
-		while (kfifo_get(&nested[i].out, &hold)) {
+		while (fifo_get(&nested[i].out, &hold)) {
 			worker_give_away(worker, &hold);
 			cond_resched();
 		}
@@ -398,7 +402,7 @@ static struct hold *nested_make_room(struct nested *nested)
 
 	if (!hold->p)
 		return hold;
-	if (random_below(rnd, 2) && kfifo_put(&nested->out, *hold))
+	if (random_below(rnd, 2) && fifo_put(&nested->out, *hold))
 		hold->p = NULL;
 	else
 		hold_release(hold, &nested->part);
@@ -434,7 +438,7 @@ static void nested_run(struct interrupts *irqs, enum context context)
 	nested->part.tally.runs++;
 	if (interrupted != TASK)
 		nested->part.tally.nested++;
-	if (kfifo_get(&nested->in, &sent))
+	if (fifo_get(&nested->in, &sent))
 		hold_release(&sent, &nested->part);
 	nested_alloc(nested, nested_make_room(nested));
 	WRITE_ONCE(irqs->running, interrupted);
@@ -511,8 +515,8 @@ static void interrupts_settle(struct interrupts *irqs, struct worker *worker)
 	unsigned int i;
 
 	for (i = 0; i < NR_CONTEXTS; i++) {
-		while (kfifo_get(&nested[i].in, &hold) ||
-		       kfifo_get(&nested[i].out, &hold))
+		while (fifo_get(&nested[i].in, &hold) ||
+		       fifo_get(&nested[i].out, &hold))
 			hold_release(&hold, &worker->part);
 		holds_release(nested[i].hold, NESTED_HOLDS, &worker->part);
 		tally_add(totals[i], &nested[i].part.tally);

@@ -3,7 +3,7 @@
 # shellcheck disable=SC2016 # the guest expands these
 # Proves that run passes what it should and, above all, fails what it should.
 #
-#   harness.sh [KERNEL]       default 6.1; about 14 boots of 2-5 s each
+#   harness.sh [KERNEL]       default 6.1; about 20 boots of 2-5 s each
 set -euo pipefail
 run=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/run
 kernel=${1:-6.1}
@@ -53,6 +53,11 @@ check "a panic fails" 1 'console says: .*panic' \
 check "a kernel warning fails" 1 'console says: .*WARNING' "$warn"
 check "a warning beside the expected one fails" 1 'console says: .*BUG: other' \
 	"$warn; echo BUG: other >/dev/kmsg" --expect 'WARNING: .*x\.c:1'
+race() { # FRAME
+	printf 'for l in "BUG: KCSAN: data-race in a / b" " f+0x1/0x2%s" =====================; do echo "$l" >/dev/kmsg; done' "$1"
+}
+check "a data race of the kernel's own passes" 0 'pass guest.sh' "$(race '')"
+check "a data race with a module in it fails" 1 'console says: .*KCSAN' "$(race ' [mod]')"
 check "an expected line that is missing fails" 1 'never said: nowhere' 'true' --expect nowhere
 check "a silenced console fails" 1 'console was silenced' 'dmesg -n 1'
 check "a hang fails" 1 'time limit of 8 s' 'sleep 100' --timeout 8
