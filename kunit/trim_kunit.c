@@ -134,6 +134,25 @@ static void inventory_gives_back_no_more_than_asked(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_16K), 1);
 }
 
+static void block_of_kept_chunk_is_refused(struct kunit *test)
+{
+	struct hkm_chunk *chunk = chunk_stocked(test, HKM_CLASS_8K, 0, 0);
+	u64 rejects = hkm_kunit_counter(HKM_CLASS_8K, HKM_rejects);
+	unsigned int i;
+	void *block;
+
+	chunk_stocked(test, HKM_CLASS_8K, 1, 0);
+	KUNIT_EXPECT_EQ(test, hkm_trim_bin(HKM_CLASS_8K, 2), 0);
+	/* A double free that the key missed. */
+	for (i = 0; i < chunk->nr_blocks; i++) {
+		block = chunk->slot[i].block;
+		KUNIT_EXPECT_EQ(test, hkm_kunit_push(HKM_CLASS_8K, &block, 1), 0U);
+	}
+	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(HKM_CLASS_8K, HKM_rejects),
+			rejects + chunk->nr_blocks);
+	KUNIT_EXPECT_EQ(test, hkm_trim_bin(HKM_CLASS_8K, 0), 2);
+}
+
 static void park_everywhere(unsigned int id, void *arg)
 {
 	void *p = hkm_kunit_alloc(SZ_8K, GFP_KERNEL);
@@ -237,6 +256,105 @@ static void fruitless_passes_become_rare(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, hkm_reclaim_all(), 8);
 }
 
+static void pauses_end_below_cap_too(struct kunit *test)
+{
+	struct hkm_policy *policy = hkm_kunit_policy(test);
+	struct hkm_chunk *chunk[8];
+	unsigned int i;
+
+	policy->cap_chunks[HKM_CLASS_4K] = 1;
+	for (i = 0; i < 8; i++)
+		chunk[i] = chunk_stocked(test, HKM_CLASS_4K, i, 1);
+	/* Without success, so that the next one would be left out. */
+	hkm_reclaim_tick();
+	policy->cap_chunks[HKM_CLASS_4K] = 8;
+	hkm_reclaim_tick();
+	policy->cap_chunks[HKM_CLASS_4K] = 1;
+	for (i = 0; i < 8; i++)
+		hkm_kunit_push(HKM_CLASS_4K, &chunk[i]->base, 1);
+	hkm_reclaim_tick();
+	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_4K), 1);
+}
+
+static void pressure_heeds_no_pause(struct kunit *test)
+{
+	struct hkm_chunk *chunk[8];
+	unsigned int i;
+
+	hkm_kunit_policy(test)->cap_chunks[HKM_CLASS_4K] = 1;
+	for (i = 0; i < 8; i++)
+		chunk[i] = chunk_stocked(test, HKM_CLASS_4K, i, 1);
+	/* Two passes without success; then three are left out. */
+	for (i = 0; i < 3; i++)
+		hkm_reclaim_tick();
+	for (i = 0; i < 8; i++)
+		hkm_kunit_push(HKM_CLASS_4K, &chunk[i]->base, 1);
+	KUNIT_EXPECT_EQ(test, hkm_test_shrink(8), 8);
+	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_4K), 0);
+}
+
+static void pressure_in_vain_waits_for_tick(struct kunit *test)
+{
+	struct hkm_chunk *chunk = chunk_stocked(test, HKM_CLASS_4K, 0, 1);
+	u64 pops;
+
+	KUNIT_EXPECT_EQ(test, hkm_test_shrink(8), 0);
+	pops = hkm_kunit_counter(HKM_CLASS_4K, HKM_freelist_pops);
+	KUNIT_EXPECT_EQ(test, hkm_test_shrink(8), 0);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(HKM_CLASS_4K, HKM_freelist_pops), pops);
+	hkm_kunit_push(HKM_CLASS_4K, &chunk->base, 1);
+	hkm_reclaim_tick();
+	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_4K), 1);
+	KUNIT_EXPECT_EQ(test, hkm_test_shrink(8), 1);
+}
+
+static void stricter_policy_finds_idle_stock(struct kunit *test)
+{
+	struct hkm_policy *policy = hkm_kunit_policy(test);
+	unsigned int i;
+
+	hkm_kfree(hkm_kunit_alloc(SZ_16K, GFP_KERNEL));
+	policy->idle_ms = 9000;
+	for (i = 0; i < 6; i++)
+		hkm_reclaim_tick();
+	KUNIT_EXPECT_GT(test, hkm_chunk_count(HKM_CLASS_16K), 0);
+	policy->idle_ms = 2000;
+	hkm_reclaim_tick();
+	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_16K), 0);
+}
+
+static void idle_class_stays_idle(struct kunit *test)
+{
+	unsigned int i;
+
+	hkm_kfree(hkm_kunit_alloc(SZ_16K, GFP_KERNEL));
+	hkm_kunit_policy(test)->idle_ms = 2000;
+	for (i = 0; i < 3; i++)
+		hkm_reclaim_tick();
+	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_16K), 0);
+	/* That its ring was emptied was no use of it. */
+	chunk_stocked(test, HKM_CLASS_16K, 0, 0);
+	hkm_reclaim_tick();
+	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_16K), 0);
+}
+
+static void class_that_was_idle_takes_a_bundle(struct kunit *test)
+{
+	struct hkm_policy *policy = hkm_kunit_policy(test);
+	void *p = hkm_kunit_alloc(SZ_4K, GFP_KERNEL);
+
+	hkm_kfree(p);
+	policy->idle_ms = 1000;
+	hkm_reclaim_tick();
+	hkm_reclaim_tick();
+	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_4K), 0);
+	KUNIT_EXPECT_FALSE(test, hkm_reclaim_at_cap(HKM_CLASS_4K));
+	p = hkm_kunit_alloc(SZ_4K, GFP_KERNEL);
+	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_4K),
+			policy->bundle[HKM_CLASS_4K]);
+	hkm_kfree(p);
+}
+
 struct storm {
 	atomic_t nr_done;
 	atomic_t damaged;
@@ -298,12 +416,19 @@ static struct kunit_case trim_cases[] = {
 	KUNIT_CASE(chunk_with_a_live_block_stays),
 	KUNIT_CASE(kept_chunks_serve_refills),
 	KUNIT_CASE(inventory_gives_back_no_more_than_asked),
+	KUNIT_CASE(block_of_kept_chunk_is_refused),
 	KUNIT_CASE(every_cpu_is_flushed),
 	KUNIT_CASE(tick_trims_to_cap),
 	KUNIT_CASE(refill_at_cap_takes_one),
 	KUNIT_CASE(idle_stock_goes_back),
 	KUNIT_CASE(used_stock_stays),
 	KUNIT_CASE(fruitless_passes_become_rare),
+	KUNIT_CASE(pauses_end_below_cap_too),
+	KUNIT_CASE(pressure_heeds_no_pause),
+	KUNIT_CASE(pressure_in_vain_waits_for_tick),
+	KUNIT_CASE(stricter_policy_finds_idle_stock),
+	KUNIT_CASE(idle_class_stays_idle),
+	KUNIT_CASE(class_that_was_idle_takes_a_bundle),
 	KUNIT_CASE(trim_under_traffic_loses_nothing),
 	{}
 };

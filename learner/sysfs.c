@@ -97,6 +97,7 @@ static ssize_t trim_store(struct kobject *kobj, struct kobj_attribute *attr,
 	hkm_reclaim_all();
 	return count;
 }
+
 static struct kobj_attribute trim_attr = __ATTR_WO(trim);
 
 static void class_dir_release(struct kobject *kobj)

@@ -59,6 +59,8 @@ static bool map_growing;
 
 /* 64 KiB chunks held, per class. */
 static atomic_long_t nr_chunks[HKM_MAX_BINS];
+/* Pages of released chunks that a grace period has yet to end for. */
+static atomic_long_t pages_leaving;
 
 #if IS_ENABLED(CONFIG_KUNIT)
 /* Test hook: page allocations that succeed before one fails; < 0: no limit. */
@@ -253,7 +255,8 @@ static void chunk_unmap(struct hkm_chunk *chunk)
 	unsigned int i;
 
 	preempt_disable();
-	leaf = rcu_dereference_sched(hkm_map)->leaf[top_index(chunk->base)];
+	/* Not changed any more; but a refill that lost a race for it may try to. */
+	leaf = READ_ONCE(rcu_dereference_sched(hkm_map)->leaf[top_index(chunk->base)]);
 	preempt_enable();
 	for (i = 0; i < 1U << chunk->span_order; i++)
 		map_set(leaf, chunk->base + i * HKM_CHUNK_BYTES,
@@ -368,7 +371,18 @@ static void chunk_free_rcu(struct rcu_head *rcu)
 			   "%u page references missing; its pages are lost",
 			   HKM_PAGE_REFS + 1 - page_ref_count(page));
 	}
+	atomic_long_sub(1L << (HKM_CHUNK_ORDER + chunk->span_order), &pages_leaving);
 	kfree(chunk);
+}
+
+/**
+ * hkm_chunk_pages_leaving() - tell what is on its way to the page allocator
+ *
+ * Return: pages, there after rcu_barrier().
+ */
+long hkm_chunk_pages_leaving(void)
+{
+	return atomic_long_read(&pages_leaving);
 }
 
 /**
@@ -383,6 +397,7 @@ void hkm_chunk_release(struct hkm_chunk *chunk)
 		hkm_debug_release(chunk);
 	trace_trim(chunk->bin, chunk->base, 1U << chunk->span_order);
 	atomic_long_sub(1L << chunk->span_order, &nr_chunks[chunk->bin]);
+	atomic_long_add(1L << (HKM_CHUNK_ORDER + chunk->span_order), &pages_leaving);
 	chunk_unmap(chunk);
 	call_rcu(&chunk->rcu, chunk_free_rcu);
 }

@@ -168,6 +168,7 @@ void hkm_chunk_release(struct hkm_chunk *chunk);
 void hkm_chunk_for_each(void (*fn)(struct hkm_chunk *chunk, void *arg),
 			void *arg);
 long hkm_chunk_count(unsigned int bin);
+long hkm_chunk_pages_leaving(void);
 
 #if IS_ENABLED(CONFIG_KUNIT)
 extern int hkm_test_pages_left;

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Inventory: whole free chunks that are kept, per bin, so that a burst need
- * not go to the page allocator. Trim puts them there, up to the class's CAP on each node;
- * refill takes them, in any context but NMI; the shrinker gives them back.
+ * not go to the page allocator. Trim puts them there, up to the class's CAP on
+ * each node; refill takes them, in any context but NMI; the shrinker gives them
+ * back.
  *
- * A chunk in the inventory has all its blocks free, in nobody's chain, and
- * belongs to the list. Off the hot path by two tiers, so that a lock will do.
+ * A chunk in the inventory has all its blocks free, on its private chain: a double
+ * free of one that the key missed is refused here too. The chunk belongs to the
+ * list. Off the hot path by two tiers, so that a lock will do.
  */
 #include <linux/spinlock.h>
 
 #include "chunk.h"
+#include "freelist.h"
 #include "inventory.h"
 #include "../include/hkm_compat.h"
 
@@ -25,14 +28,7 @@ static struct inventory inventories[HKM_MAX_BINS] = {
 	},
 };
 
-/**
- * hkm_inventory_get() - take a chunk
- * @bin: its bin
- *
- * Context: Any but NMI.
- * Return: a chunk whose blocks are all the caller's, or NULL.
- */
-struct hkm_chunk *hkm_inventory_get(unsigned int bin)
+static struct hkm_chunk *inventory_take(unsigned int bin)
 {
 	struct inventory *inv = &inventories[bin];
 	struct hkm_chunk *chunk;
@@ -50,11 +46,27 @@ struct hkm_chunk *hkm_inventory_get(unsigned int bin)
 	raw_spin_unlock_irqrestore(&inv->lock, flags);
 	return chunk;
 }
+
+/**
+ * hkm_inventory_get() - take a chunk
+ * @bin: its class
+ *
+ * Context: Any but NMI.
+ * Return: a chunk whose blocks are all the caller's, or NULL.
+ */
+struct hkm_chunk *hkm_inventory_get(unsigned int bin)
+{
+	struct hkm_chunk *chunk = inventory_take(bin);
+
+	if (chunk)
+		hkm_chain_clear(chunk);
+	return chunk;
+}
 EXPORT_SYMBOL_IF_KUNIT(hkm_inventory_get);
 
 /**
  * hkm_inventory_put() - keep a chunk
- * @chunk: the chunk, all its blocks the caller's and in no chain
+ * @chunk: the chunk, all its blocks the caller's and on its private chain
  * @keep: most 64 KiB chunks that its bin may keep
  *
  * Context: Any but NMI.
@@ -94,7 +106,7 @@ long hkm_inventory_shrink(unsigned int bin, long keep, long most)
 	long nr = 0;
 
 	while (nr < most && hkm_inventory_count(bin) > keep) {
-		chunk = hkm_inventory_get(bin);
+		chunk = inventory_take(bin);
 		if (!chunk)
 			break;
 		nr += 1L << chunk->span_order;

@@ -45,17 +45,24 @@
  * @at_cap: free memory was at or over CAP at the latest tick
  * @pause: ticks until the next pass
  * @next_pause: @pause after a fruitless pass
+ * @scattered: since the latest tick the shrinker found nothing to give back
  */
 struct bin_age {
 	bool at_cap;
 	u8 pause;
 	u8 next_pause;
+	bool scattered;
 };
 
 static struct bin_age bin_ages[HKM_MAX_BINS];
 
+/* Some of the bins, one bit each. */
+struct bin_set {
+	DECLARE_BITMAP(bits, HKM_MAX_BINS);
+};
+
 struct cpu_flush {
-	const unsigned long *bins;	/* one bit each */
+	struct bin_set bins;
 	bool busy;
 };
 
@@ -66,36 +73,41 @@ static void this_cpu_flush(void *arg)
 
 	flush->busy = cpu == &hkm_cpu_busy;
 	if (!flush->busy)
-		hkm_cpu_flush(hkm_cpu_own(cpu), flush->bins);
+		hkm_cpu_flush(hkm_cpu_own(cpu), flush->bins.bits);
 	hkm_cpu_leave(cpu);
 }
 
 /*
  * Moves what a CPU parks of @bins to the shared tier, if it is online. Under
- * no lock against hotplug: that could not be taken in reclaim.
+ * no lock against hotplug: that could not be taken in reclaim. A CPU that parks
+ * nothing is left alone: it may be asleep.
  */
-static void cpu_flush(int cpu, const unsigned long *bins)
+static void cpu_flush(int cpu, const struct bin_set *bins)
 {
-	struct cpu_flush flush = { .bins = bins, .busy = true };
-	unsigned int i;
+	const struct hkm_cpu *parker = hkm_cpu_of(cpu);
+	struct cpu_flush flush = { .busy = true };
+	unsigned int bin, i;
 
+	for_each_set_bit(bin, bins->bits, hkm_nr_bins)
+		if (hkm_cpu_parks(parker, bin))
+			__set_bit(bin, flush.bins.bits);
+	if (bitmap_empty(flush.bins.bits, HKM_MAX_BINS))
+		return;
 	for (i = 0; flush.busy && i < FLUSH_TRIES; i++)
 		if (smp_call_function_single(cpu, this_cpu_flush, &flush, 1))
 			return;
 }
 
-static void cpus_flush(void)
+static void cpus_flush(const struct bin_set *bins)
 {
-	DECLARE_BITMAP(all, HKM_MAX_BINS);
 	int cpu;
 
-	bitmap_fill(all, HKM_MAX_BINS);
 	for_each_online_cpu(cpu)
-		cpu_flush(cpu, all);
+		cpu_flush(cpu, bins);
 }
 
 /*
- * Free memory of a class, in 64 KiB chunks: about what a pass could give back,
+ * Free memory of a bin, in 64 KiB chunks: about what a pass could give back,
  * were it not scattered.
  */
 static long free_chunks(unsigned int bin)
@@ -121,49 +133,55 @@ static bool ring_age(struct hkm_ring *ring, unsigned int idle_ticks)
 	} else if (ring->idle_ticks < idle_ticks) {
 		ring->idle_ticks++;
 	}
-	return ring->idle_ticks == idle_ticks;
+	/* More, where the policy has become stricter. */
+	return ring->idle_ticks >= idle_ticks;
 }
 
 /* Flushes idle rings. Fills @all with the bins that are idle on all CPUs. */
-static void cpus_age(unsigned int idle_ticks, unsigned long *all)
+static void cpus_age(unsigned int idle_ticks, struct bin_set *all)
 {
-	DECLARE_BITMAP(parked, HKM_MAX_BINS);
+	struct bin_set idle;
 	unsigned int bin;
 	int i;
 
-	bitmap_fill(all, HKM_MAX_BINS);
+	bitmap_fill(all->bits, HKM_MAX_BINS);
 	for_each_possible_cpu(i) {
-		struct hkm_cpu *cpu = hkm_cpu_of(i);
+		struct hkm_ring *ring = hkm_cpu_of(i)->ring;
 
-		bitmap_zero(parked, HKM_MAX_BINS);
+		bitmap_zero(idle.bits, HKM_MAX_BINS);
 		for (bin = 0; bin < hkm_nr_bins; bin++) {
-			if (!ring_age(&cpu->ring[bin], idle_ticks))
-				__clear_bit(bin, all);
-			else if (hkm_cpu_parks(cpu, bin))
-				__set_bit(bin, parked);
+			if (ring_age(&ring[bin], idle_ticks))
+				__set_bit(bin, idle.bits);
+			else
+				__clear_bit(bin, all->bits);
 		}
-		if (!bitmap_empty(parked, HKM_MAX_BINS))
-			cpu_flush(i, parked);
+		cpu_flush(i, &idle);
+		/* What that has moved was no use of them. */
+		for_each_set_bit(bin, idle.bits, hkm_nr_bins)
+			ring[bin].idle_uses = hkm_ring_uses(&ring[bin]);
 	}
 }
 
-static void bin_tick(unsigned int bin, long keep)
+static void bin_tick(unsigned int bin, long cap, bool idle)
 {
 	struct bin_age *age = &bin_ages[bin];
-	long excess = free_chunks(bin) - keep;
+	long held = free_chunks(bin), keep = idle ? 0 : cap, got;
 
-	WRITE_ONCE(age->at_cap, excess >= 0);
-	if (excess <= 0)
-		return;
 	if (age->pause) {
 		age->pause--;
-	} else if (hkm_trim_bin_locked(bin, keep) >= (excess + 7) / 8) {
-		age->next_pause = 0;
-	} else {
-		/* What is free is scattered, and may be for long. */
-		age->next_pause = min(2 * age->next_pause + 1, PAUSE_MAX);
-		age->pause = age->next_pause;
+	} else if (held > keep) {
+		got = hkm_trim_bin_locked(bin, keep);
+		if (got >= (held - keep + 7) / 8) {
+			age->next_pause = 0;
+		} else {
+			/* What is free is scattered, and may be for long. */
+			age->next_pause = min(2 * age->next_pause + 1, PAUSE_MAX);
+			age->pause = age->next_pause;
+		}
+		held -= got;
 	}
+	WRITE_ONCE(age->at_cap, held >= cap);
+	WRITE_ONCE(age->scattered, false);
 }
 
 /**
@@ -174,8 +192,8 @@ static void bin_tick(unsigned int bin, long keep)
 void hkm_reclaim_tick(void)
 {
 	unsigned int bin, idle_ticks, cap[HKM_NR_CLASSES];
-	DECLARE_BITMAP(idle, HKM_MAX_BINS);
 	const struct hkm_policy *policy;
+	struct bin_set idle;
 
 	preempt_disable();
 	policy = rcu_dereference_sched(hkm_policy);
@@ -185,10 +203,9 @@ void hkm_reclaim_tick(void)
 	preempt_enable();
 
 	mutex_lock(&hkm_trim_lock);
-	cpus_age(idle_ticks, idle);
+	cpus_age(idle_ticks, &idle);
 	for (bin = 0; bin < hkm_nr_bins; bin++)
-		if (hkm_chunk_count(bin))
-			bin_tick(bin, test_bit(bin, idle) ? 0 : cap[hkm_bin_class(bin)]);
+		bin_tick(bin, cap[hkm_bin_class(bin)], test_bit(bin, idle.bits));
 	mutex_unlock(&hkm_trim_lock);
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_reclaim_tick);
@@ -208,9 +225,14 @@ void hkm_test_tick_own(bool own)
 	WRITE_ONCE(test_ticks, own);
 	cancel_delayed_work_sync(&tick_work);
 	memset(bin_ages, 0, sizeof(bin_ages));
-	for_each_possible_cpu(i)
-		for (bin = 0; bin < hkm_nr_bins; bin++)
-			hkm_cpu_of(i)->ring[bin].idle_uses = hkm_cpu_of(i)->ring[bin].idle_ticks = 0;
+	for_each_possible_cpu(i) {
+		for (bin = 0; bin < hkm_nr_bins; bin++) {
+			struct hkm_ring *ring = &hkm_cpu_of(i)->ring[bin];
+
+			ring->idle_uses = 0;
+			ring->idle_ticks = 0;
+		}
+	}
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_test_tick_own);
 
@@ -252,7 +274,7 @@ static void tick_work_fn(struct work_struct *work)
  * @bin: the bin
  *
  * Context: Any.
- * Return: true if the class held free memory up to its CAP a moment ago.
+ * Return: true if the bin held free memory up to its CAP a moment ago.
  */
 bool hkm_reclaim_at_cap(unsigned int bin)
 {
@@ -263,10 +285,12 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_reclaim_at_cap);
 /* Under hkm_trim_lock. */
 static long reclaim_all(void)
 {
+	struct bin_set all;
 	unsigned int bin;
 	long nr = 0;
 
-	cpus_flush();
+	bitmap_fill(all.bits, HKM_MAX_BINS);
+	cpus_flush(&all);
 	for (bin = 0; bin < hkm_nr_bins; bin++)
 		nr += hkm_trim_bin_locked(bin, 0);
 	return nr;
@@ -289,27 +313,35 @@ long hkm_reclaim_all(void)
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_reclaim_all);
 
-/* The shrinker's objects are chunks. Those known to be scattered do not count. */
+/* Whether a bin may have something to give back besides its inventory. */
+static bool bin_shrinkable(unsigned int bin)
+{
+	return hkm_chunk_count(bin) && !READ_ONCE(bin_ages[bin].scattered);
+}
+
+/*
+ * The shrinker's objects are chunks. It does not heed the tick's pauses, which may
+ * be long; so that it does not try in vain again and again, a bin that was
+ * found scattered does not count until the next tick.
+ */
 static unsigned long shrink_count(struct shrinker *shrinker,
 				  struct shrink_control *sc)
 {
 	unsigned int bin;
 	long nr = 0;
 
-	for (bin = 0; bin < hkm_nr_bins; bin++) {
-		if (READ_ONCE(bin_ages[bin].pause))
-			nr += hkm_inventory_count(bin);
-		else if (hkm_chunk_count(bin))
-			nr += max(free_chunks(bin), 0L);
-	}
+	for (bin = 0; bin < hkm_nr_bins; bin++)
+		nr += bin_shrinkable(bin) ? max(free_chunks(bin), 0L) :
+					    hkm_inventory_count(bin);
 	return nr ?: SHRINK_EMPTY;
 }
 
 static unsigned long shrink_scan(struct shrinker *shrinker,
 				 struct shrink_control *sc)
 {
+	struct bin_set bins = {};
 	unsigned int bin;
-	long nr = 0;
+	long nr = 0, got;
 
 	for (bin = 0; bin < hkm_nr_bins && nr < sc->nr_to_scan; bin++)
 		nr += hkm_inventory_shrink(bin, 0, sc->nr_to_scan - nr);
@@ -317,36 +349,52 @@ static unsigned long shrink_scan(struct shrinker *shrinker,
 		return nr;
 	if (!mutex_trylock(&hkm_trim_lock))
 		return nr ?: SHRINK_STOP;
-	cpus_flush();
-	for (bin = 0; bin < hkm_nr_bins && nr < sc->nr_to_scan; bin++) {
-		long got;
-
-		if (bin_ages[bin].pause || !hkm_chunk_count(bin))
-			continue;
+	for (bin = 0; bin < hkm_nr_bins; bin++)
+		if (bin_shrinkable(bin))
+			__set_bit(bin, bins.bits);
+	cpus_flush(&bins);
+	for_each_set_bit(bin, bins.bits, hkm_nr_bins) {
+		if (nr >= sc->nr_to_scan)
+			break;
 		got = hkm_trim_bin_locked(bin, 0);
 		if (!got)
-			bin_ages[bin].pause = 1;
+			WRITE_ONCE(bin_ages[bin].scattered, true);
 		nr += got;
 	}
 	mutex_unlock(&hkm_trim_lock);
 	return nr ?: SHRINK_STOP;
 }
 
+#if IS_ENABLED(CONFIG_KUNIT)
+/* Test hook: memory pressure, for @nr chunks. Returns those given back. */
+unsigned long hkm_test_shrink(unsigned long nr)
+{
+	struct shrink_control sc = { .nr_to_scan = nr };
+
+	if (shrink_count(NULL, &sc) == SHRINK_EMPTY)
+		return 0;
+	nr = shrink_scan(NULL, &sc);
+	return nr == SHRINK_STOP ? 0 : nr;
+}
+EXPORT_SYMBOL_IF_KUNIT(hkm_test_shrink);
+#endif
+
 static struct shrinker *reclaim_shrinker;
 
-/* Memory is so short that a task is about to be killed. */
+/*
+ * Memory is so short that a task is about to be killed. Waiting for the lock is
+ * right: those that hold it allocate nothing.
+ */
 static int oom_event(struct notifier_block *nb, unsigned long unused, void *freed)
 {
-	long nr;
+	long pages;
 
-	if (!mutex_trylock(&hkm_trim_lock))
-		return NOTIFY_OK;
-	nr = reclaim_all();
-	mutex_unlock(&hkm_trim_lock);
-	if (nr) {
-		/* The pages come after a grace period. */
+	hkm_reclaim_all();
+	/* What the shrinker gave back may still be waiting for its grace period. */
+	pages = hkm_chunk_pages_leaving();
+	if (pages) {
 		rcu_barrier();
-		*(unsigned long *)freed += nr << HKM_CHUNK_ORDER;
+		*(unsigned long *)freed += pages;
 	}
 	return NOTIFY_OK;
 }

@@ -17,6 +17,7 @@ bool hkm_reclaim_at_cap(unsigned int bin);
 
 #if IS_ENABLED(CONFIG_KUNIT)
 void hkm_test_tick_own(bool own);
+unsigned long hkm_test_shrink(unsigned long nr);
 #endif
 
 #endif /* _HKM_RECLAIM_H */

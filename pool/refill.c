@@ -10,8 +10,8 @@
  *
  * Page requests never try hard (__GFP_NORETRY): where no order-4 page is at
  * hand, kmalloc() may still find a smaller one, and has the caller's own flags
- * to decide how hard to look. Only the first span of a refill may reclaim, and
- * none may use the emergency reserves.
+ * to decide how hard to look. Only the first span of a refill may reclaim, and not
+ * that if the inventory had one; none may use the emergency reserves.
  */
 #include <linux/mm.h>
 #include <linux/prandom.h>
@@ -135,6 +135,8 @@ void *hkm_alloc_refill(unsigned int bin, unsigned int home, int nid, gfp_t gfp,
 		WRITE_ONCE(chunk[nr]->home, home);
 	}
 	nr_old = nr;
+	if (nr)
+		gfp &= ~__GFP_DIRECT_RECLAIM;
 	if (hkm_reclaim_at_cap(bin))
 		bundle = 1;
 	for (; nr < bundle; nr++) {

@@ -26,6 +26,7 @@
 #include "trim.h"
 #include "../include/hkm_compat.h"
 
+/* See above. */
 DEFINE_MUTEX(hkm_trim_lock);
 
 /* Takes one pop's worth of blocks; their number. New chunks join @touched. */
@@ -63,7 +64,6 @@ static void chunk_settle(struct hkm_chunk *chunk, long keep, long *nr_released)
 		preempt_enable();
 		return;
 	}
-	hkm_chain_clear(chunk);
 	if (hkm_inventory_put(chunk, keep))
 		return;
 	*nr_released += 1L << chunk->span_order;

@@ -2,11 +2,11 @@
 /*
  * Kernel services of the user-space build: per-CPU memory, RCU, pages.
  */
-#include <pthread.h>
 #include <sanitizer/asan_interface.h>
 #include <sched.h>
 #include <sys/mman.h>
 
+#include "reclaim.h"
 #include "sample.h"
 
 #define CHUNK_BYTES	(64UL * SZ_1K)
@@ -17,6 +17,7 @@
 __thread unsigned int host_cpu;
 __thread bool host_in_nmi;
 char *host_arena;
+unsigned int host_reclaims;
 struct notifier_block *host_memory_nb;
 
 void *host_alloc_percpu(size_t size)
@@ -134,6 +135,7 @@ struct page *alloc_pages(gfp_t gfp, unsigned int order)
 	struct page *page = NULL;
 
 	pthread_mutex_lock(&page_lock);
+	host_reclaims += !!(gfp & __GFP_DIRECT_RECLAIM);
 	for (i = 0; i < NR_CHUNKS && !page; i += nr) {
 		if (run_used(i, nr))
 			continue;
@@ -179,6 +181,16 @@ void *page_address(const struct page *page)
 unsigned int host_chunks_used(void)
 {
 	return run_used(1, NR_CHUNKS - 1);
+}
+
+/* When to trim is for the tests to say. */
+void hkm_reclaim_kick(void)
+{
+}
+
+bool hkm_reclaim_at_cap(unsigned int bin)
+{
+	return false;
 }
 
 /* Samples: there are none here. */

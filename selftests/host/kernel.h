@@ -21,7 +21,9 @@
 #endif
 
 #include <errno.h>
+#include <limits.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -112,21 +114,20 @@ typedef struct { long counter; } atomic_long_t;
 #define smp_store_release(p, val) __atomic_store_n(p, val, __ATOMIC_RELEASE)
 #define smp_mb__after_atomic()	barrier()
 
-#define cmpxchg_order(p, old, new, order)				\
-({									\
-	__typeof__(*(p)) old_ = (old);					\
-									\
-	__atomic_compare_exchange_n(p, &old_, new, false, order,	\
-				    __ATOMIC_RELAXED);			\
-	old_;								\
-})
 #define try_cmpxchg_order(p, old, new, order)				\
 	__atomic_compare_exchange_n(p, old, new, false, order, __ATOMIC_RELAXED)
 #define xchg(p, val)		__atomic_exchange_n(p, val, __ATOMIC_SEQ_CST)
 #define try_cmpxchg_relaxed(p, old, new) \
 	try_cmpxchg_order(p, old, new, __ATOMIC_RELAXED)
-#define cmpxchg_release(p, old, new) \
-	cmpxchg_order(p, old, new, __ATOMIC_RELEASE)
+/* What a failed one returns is a loaded pointer, too. */
+#define cmpxchg_release(p, old, new)					\
+({									\
+	__typeof__(*(p)) old_ = (old);					\
+									\
+	__atomic_compare_exchange_n(p, &old_, new, false,		\
+				    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE); \
+	old_;								\
+})
 #define try_cmpxchg_release(p, old, new) \
 	try_cmpxchg_order(p, old, new, __ATOMIC_RELEASE)
 #define atomic64_try_cmpxchg_release(v, old, new) \
@@ -179,6 +180,21 @@ void *host_alloc_percpu(size_t size);
 #define in_nmi()		host_in_nmi
 #define might_alloc(gfp)	((void)(gfp))
 #define cond_resched()		do { } while (0)
+
+/* Locks. A signal handler acts as an NMI, and so takes none. */
+struct mutex {
+	pthread_mutex_t lock;
+};
+
+typedef struct mutex raw_spinlock_t;
+
+#define __RAW_SPIN_LOCK_UNLOCKED(name) { PTHREAD_MUTEX_INITIALIZER }
+#define DEFINE_MUTEX(name)	struct mutex name = { PTHREAD_MUTEX_INITIALIZER }
+#define mutex_lock(m)		pthread_mutex_lock(&(m)->lock)
+#define mutex_unlock(m)		pthread_mutex_unlock(&(m)->lock)
+#define raw_spin_lock_irqsave(l, flags) ((flags) = 0, mutex_lock(l))
+#define raw_spin_unlock_irqrestore(l, flags) ((void)(flags), mutex_unlock(l))
+#define lockdep_assert_held(l)	((void)(l))
 
 /* RCU: a section is what lies between preempt_disable() and _enable(). */
 struct rcu_head {
@@ -235,6 +251,8 @@ struct page {
 };
 
 extern char *host_arena;
+/* Page requests so far that might have slept. */
+extern unsigned int host_reclaims;
 
 struct page *alloc_pages(gfp_t gfp, unsigned int order);
 void __free_pages(struct page *page, unsigned int order);
@@ -292,6 +310,20 @@ static inline int register_memory_notifier(struct notifier_block *nb)
 }
 
 #define unregister_memory_notifier(nb) ((void)(nb))
+
+/* Shrinkers: named by hkm_compat.h, used by none of the sources. */
+#define DEFAULT_SEEKS		2
+#define shrinker_alloc(flags, ...) ((struct shrinker *)NULL)
+#define shrinker_register(s)	((void)(s))
+#define shrinker_free(s)	((void)(s))
+
+struct shrink_control;
+
+struct shrinker {
+	unsigned long (*count_objects)(struct shrinker *s, struct shrink_control *sc);
+	unsigned long (*scan_objects)(struct shrinker *s, struct shrink_control *sc);
+	int seeks;
+};
 
 /* The kernel allocator */
 #define ZERO_SIZE_PTR		((void *)16)
