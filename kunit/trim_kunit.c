@@ -5,6 +5,7 @@
  */
 #include <linux/atomic.h>
 #include <linux/cpumask.h>
+#include <linux/sched.h>
 #include <linux/sizes.h>
 
 #include "common.h"
@@ -361,6 +362,14 @@ struct storm {
 	atomic_long_t released;
 };
 
+/* Until trim has found something, if that takes longer. */
+static bool storm_goes_on(struct storm *storm, unsigned int round)
+{
+	cond_resched();
+	return round < STORM_ROUNDS || (round < 1000 * STORM_ROUNDS &&
+					!atomic_long_read(&storm->released));
+}
+
 static void storm_thread(unsigned int id, void *arg)
 {
 	static const u32 sizes[] = { SZ_2K, SZ_8K, 10000, SZ_32K };
@@ -373,7 +382,7 @@ static void storm_thread(unsigned int id, void *arg)
 			atomic_long_add(hkm_reclaim_all(), &storm->released);
 		return;
 	}
-	for (round = 0; round < STORM_ROUNDS; round++) {
+	for (round = 0; storm_goes_on(storm, round); round++) {
 		/* Now and then all are free, and so are whole chunks. */
 		unsigned int holds = round / 200 % 2 ? STORM_HOLDS : 1;
 
