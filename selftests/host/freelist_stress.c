@@ -207,14 +207,14 @@ static void api_step(unsigned int *seed, bool nested)
 }
 
 /* What reclaim has an interrupt do. */
-static void this_cpu_flush(unsigned long classes)
+static void this_cpu_flush(void)
 {
 	struct hkm_cpu *cpu;
 
 	preempt_disable();
 	cpu = hkm_cpu_enter();
 	if (cpu != &hkm_cpu_busy)
-		hkm_cpu_flush(cpu, classes);
+		hkm_cpu_flush_all(cpu);
 	hkm_cpu_leave(cpu);
 	preempt_enable();
 }
@@ -225,7 +225,7 @@ static void on_signal(int sig)
 		return;
 	host_in_nmi = true;
 	if (rnd(&self->signal_seed) % 4 == 0)
-		this_cpu_flush(rnd(&self->signal_seed));
+		this_cpu_flush();
 	api_step(&self->signal_seed, true);
 	host_in_nmi = false;
 }
@@ -278,7 +278,7 @@ static void *trim_worker(void *arg)
 	host_cpu = NR_WORKERS + 1;
 	pthread_barrier_wait(&all_here);
 	while (!READ_ONCE(stop)) {
-		id = rnd(&seed) % HKM_NR_CLASSES;
+		id = rnd(&seed) % hkm_nr_bins;
 		keep = rnd(&seed) % 32;
 		nr_trimmed += hkm_trim_bin(id, keep);
 		/* Others only take from there. */
@@ -334,7 +334,7 @@ static u64 stat_sum(enum hkm_counter counter)
 	u64 total = 0;
 
 	for (id = 0; id < HKM_NR_CLASSES; id++) {
-		hkm_stats_read(id, &sum);
+		hkm_stats_class(id, &sum);
 		total += sum.slow[counter];
 	}
 	return total;
@@ -398,7 +398,7 @@ static void test_api_stress(void)
 		/* The other tests go around the counters of these. */
 		if (i == STRESS_CLASS || i == UNIT_CLASS)
 			continue;
-		hkm_stats_read(i, &sum);
+		hkm_stats_class(i, &sum);
 		expect(hkm_stats_live(&sum) == 0);
 	}
 	printf("# %llu refills, %llu frees in signal handlers that hit a busy section\n",
@@ -415,10 +415,10 @@ static void test_trim_all(void)
 	host_cpu = 0;
 	for (cpu = 0; cpu < HOST_NR_CPUS; cpu++) {
 		preempt_disable();
-		hkm_cpu_flush(per_cpu_ptr(hkm_cpus, cpu), BIT(HKM_NR_CLASSES) - 1);
+		hkm_cpu_flush_all(hkm_cpu_of(cpu));
 		preempt_enable();
 	}
-	for (id = 0; id < HKM_NR_CLASSES; id++) {
+	for (id = 0; id < hkm_nr_bins; id++) {
 		hkm_trim_bin(id, 0);
 		expect(hkm_inventory_count(id) == 0);
 		expect(hkm_chunk_count(id) == (id == UNIT_CLASS));
@@ -535,7 +535,7 @@ static void chunks_create(void)
 	unsigned int c;
 
 	for (c = 0; c < NR_TRIM_CHUNKS; c++)
-		chunk[c] = hkm_chunk_create(UNIT_CLASS, c, GFP_KERNEL);
+		chunk[c] = hkm_chunk_create(UNIT_CLASS, c, NUMA_NO_NODE, GFP_KERNEL);
 }
 
 /* Frees block @first and those after it of each chunk: in batches of all, and alone. */
@@ -646,21 +646,21 @@ static void test_refill(void)
 	chunks_push(0);
 	expect(hkm_trim_bin(id, 1) == NR_TRIM_CHUNKS - 1);
 	before = host_reclaims;
-	got = hkm_alloc_refill(id, 9, GFP_KERNEL, &zeroed);
+	got = hkm_alloc_refill(id, 9, NUMA_NO_NODE, GFP_KERNEL, &zeroed);
 	expect(host_reclaims == before);
 	expect(hkm_chunk_count(id) == 1 + hkm_policy->bundle[id]);
 	expect(hkm_inventory_count(id) == 0);
 	expect(chunk_of(got)->home == 9);
 	expect(hkm_freelist_push(id, &got, 1) == 1);
-	this_cpu_flush(BIT(id));
+	this_cpu_flush();
 	expect(hkm_trim_bin(id, 0) == hkm_policy->bundle[id]);
 	rcu_barrier();
 	expect(host_chunks_used() == 1);
 	/* Without stock it may. */
-	got = hkm_alloc_refill(id, 9, GFP_KERNEL, &zeroed);
+	got = hkm_alloc_refill(id, 9, NUMA_NO_NODE, GFP_KERNEL, &zeroed);
 	expect(host_reclaims == before + 1);
 	expect(hkm_freelist_push(id, &got, 1) == 1);
-	this_cpu_flush(BIT(id));
+	this_cpu_flush();
 	expect(hkm_trim_bin(id, 0) == hkm_policy->bundle[id]);
 	rcu_barrier();
 }
@@ -704,7 +704,7 @@ static void test_exit(void)
 	expect(push(0, NR_UNIT_BLOCKS) == NR_UNIT_BLOCKS);
 	hkm_map_watch_exit();
 	hkm_pool_drain();
-	for (id = 0; id < HKM_NR_CLASSES; id++)
+	for (id = 0; id < hkm_nr_bins; id++)
 		expect(hkm_chunk_count(id) == 0);
 	hkm_chunk_map_exit();
 	hkm_cpu_exit();

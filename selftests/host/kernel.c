@@ -129,14 +129,16 @@ static unsigned int run_used(unsigned int i, unsigned int nr)
 	return sum;
 }
 
-struct page *alloc_pages(gfp_t gfp, unsigned int order)
+/* Of the @from-th run of 64 KiB and those after it, up to @to. */
+static struct page *pages_find(unsigned int from, unsigned int to, gfp_t gfp,
+			       unsigned int order)
 {
 	unsigned int nr = 1U << (order - CHUNK_ORDER), i;
 	struct page *page = NULL;
 
 	pthread_mutex_lock(&page_lock);
 	host_reclaims += !!(gfp & __GFP_DIRECT_RECLAIM);
-	for (i = 0; i < NR_CHUNKS && !page; i += nr) {
+	for (i = from; i < to && !page; i += nr) {
 		if (run_used(i, nr))
 			continue;
 		memset(used + i, true, nr);
@@ -150,6 +152,24 @@ struct page *alloc_pages(gfp_t gfp, unsigned int order)
 			memset(page_address(page), 0, nr * CHUNK_BYTES);
 	}
 	return page;
+}
+
+struct page *alloc_pages(gfp_t gfp, unsigned int order)
+{
+	return pages_find(0, NR_CHUNKS, gfp, order);
+}
+
+struct page *alloc_pages_node(int nid, gfp_t gfp, unsigned int order)
+{
+	struct page *page;
+
+	page = pages_find(nid * NR_CHUNKS / 2, (nid + 1) * NR_CHUNKS / 2, gfp, order);
+	return page || (gfp & __GFP_THISNODE) ? page : alloc_pages(gfp, order);
+}
+
+int page_to_nid(const struct page *page)
+{
+	return page - pages >= NR_CHUNKS / 2;
 }
 
 void __free_pages(struct page *page, unsigned int order)

@@ -82,12 +82,16 @@ typedef struct { long counter; } atomic_long_t;
 #define ARRAY_SIZE(a)		(sizeof(a) / sizeof((a)[0]))
 #define BIT(n)			(1UL << (n))
 #define BIT_ULL(n)		(1ULL << (n))
+#define for_each_set_bit(bit, map, nr)					\
+	for ((bit) = 0; (bit) < (nr); (bit)++)				\
+		if ((map)[(bit) / 64] & BIT((bit) % 64))
 #define min(a, b)		((a) < (b) ? (a) : (b))
 #define min_t(type, a, b)	min((type)(a), (type)(b))
 #define max_t(type, a, b)	((type)(a) > (type)(b) ? (type)(a) : (type)(b))
 #define clamp_t(type, x, low, high) \
 	((type)(x) < (type)(low) ? (type)(low) : min_t(type, x, high))
 #define ilog2(n)		(31 - __builtin_clz(n))
+#define roundup_pow_of_two(n)	(1UL << (64 - __builtin_clzl((n) - 1)))
 #define is_power_of_2(n)	((n) && !((n) & ((n) - 1)))
 #define __ffs64(word)		((unsigned long)__builtin_ctzll(word))
 #define container_of(p, type, member) \
@@ -161,7 +165,7 @@ extern __thread bool host_in_nmi;
 
 void *host_alloc_percpu(size_t size);
 
-#define alloc_percpu(type)	((type *)host_alloc_percpu(sizeof(type)))
+#define __alloc_percpu(size, align) ((void)(align), host_alloc_percpu(size))
 #define free_percpu(p)		free(p)
 #define per_cpu_ptr(p, cpu) \
 	((__typeof__(p))((char *)(p) + (cpu) * HOST_PERCPU_BYTES))
@@ -173,6 +177,7 @@ void *host_alloc_percpu(size_t size);
 #define EXPORT_PER_CPU_SYMBOL_GPL(name)
 #define per_cpu(name, cpu)	((name)[cpu])
 #define __this_cpu_read(name)	READ_ONCE(per_cpu(name, host_cpu))
+#define raw_cpu_read(name)	__this_cpu_read(name)
 #define __this_cpu_write(name, val) WRITE_ONCE(per_cpu(name, host_cpu), val)
 #define for_each_possible_cpu(cpu) \
 	for ((cpu) = 0; (cpu) < HOST_NR_CPUS; (cpu)++)
@@ -255,6 +260,8 @@ extern char *host_arena;
 extern unsigned int host_reclaims;
 
 struct page *alloc_pages(gfp_t gfp, unsigned int order);
+struct page *alloc_pages_node(int nid, gfp_t gfp, unsigned int order);
+int page_to_nid(const struct page *page);
 void __free_pages(struct page *page, unsigned int order);
 struct page *virt_to_page(const void *p);
 void *page_address(const struct page *page);
@@ -267,7 +274,6 @@ unsigned int host_chunks_used(void);
 #define kmemleak_alloc(p, size, min_count, gfp) ((void)(gfp))
 #define kmemleak_free(p)	((void)(p))
 #define kmemleak_no_scan(p)	((void)(p))
-#define kmemleak_free_percpu(p)	((void)(p))
 #define debug_check_no_locks_freed(p, n) do { } while (0)
 
 /* Tracepoints */
@@ -284,8 +290,16 @@ unsigned int host_chunks_used(void);
 #define __va(phys)		((void *)(PAGE_OFFSET + (phys)))
 #define want_init_on_alloc(gfp)	((gfp) & __GFP_ZERO)
 #define want_init_on_free()	false
+
+/* Nodes: the arena's halves. CPUs belong to either in turn. */
 #define NUMA_NO_NODE		(-1)
-#define num_online_nodes()	1
+#define N_MEMORY		0
+#define nr_node_ids		2U
+#define cpu_to_mem(cpu)		((int)(cpu) & 1)
+#define numa_mem_id()		cpu_to_mem(host_cpu)
+#define node_state(nid, state)	true
+#define node_distance(a, b)	((a) == (b) ? 10 : 20)
+#define for_each_node_state(nid, state) for ((nid) = 0; (nid) < 2; (nid)++)
 
 /* Memory hotplug: the one notifier there is. */
 #define NOTIFY_OK		1
@@ -333,6 +347,13 @@ struct shrinker {
 #define kmalloc_node(size, gfp, node) kmalloc(size, gfp)
 #define krealloc(p, size, gfp)	((void)(gfp), realloc((void *)(p), size))
 #define kvmalloc(size, gfp)	kmalloc(size, gfp)
+#define kvzalloc_node(size, gfp, nid)					\
+({									\
+	size_t size_ = (size);						\
+	void *p_ = aligned_alloc(size_, size_);				\
+									\
+	(void)(gfp), (void)(nid), p_ ? memset(p_, 0, size_) : NULL;	\
+})
 #define kvcalloc(n, size, gfp)	((void)(gfp), calloc(n, size))
 #define kfree(p)		free((void *)(p))
 #define kvfree(p)		free((void *)(p))
