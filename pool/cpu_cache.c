@@ -158,13 +158,13 @@ static noinline void ring_grow(struct hkm_cpu *cpu, unsigned int bin)
 {
 	struct hkm_ring *ring = &cpu->ring[bin];
 	u32 size = hkm_classes[bin].size_bytes;
-	u32 want = clamp_t(u32, ring->limit, 1,
-			   ring_limit_max(cpu, bin) - ring->limit);
-	u32 more = budget_room(cpu, bin, want * size) / size;
+	u32 room = ring_limit_max(cpu, bin) - ring->limit;
+	u32 want = min_t(u32, ring->limit ?: 1, room), more;
 
+	more = budget_room(cpu, bin, want * size) / size;
 	hkm_cpu_budget(cpu)->parked_bytes += more * size;
 	ring->limit += more;
-	if (more < want)
+	if (!more || more < want)
 		ring->pause = HKM_GROW_PAUSE;
 }
 
@@ -173,7 +173,7 @@ static void ring_strained(struct hkm_cpu *cpu, unsigned int bin)
 {
 	struct hkm_ring *ring = &cpu->ring[bin];
 
-	if (ring->limit == ring_limit_max(cpu, bin))
+	if (ring->limit == HKM_RING_SLOTS)
 		return;
 	if (ring->pause)
 		ring->pause--;
