@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * hakmem: slab-style allocator for mid-size buffers. Ordered init and exit.
+ * hakmem: slab-style allocator for mid-size and large buffers. Ordered init and exit.
  */
 #include <linux/init.h>
 #include <linux/module.h>
@@ -150,7 +150,7 @@ static void __exit hakmem_exit(void)
 /* Before the device drivers, where hakmem is built in. */
 postcore_initcall(hakmem_init);
 module_exit(hakmem_exit);
-MODULE_DESCRIPTION("Slab-style allocator for mid-size buffers");
+MODULE_DESCRIPTION("Slab-style allocator for mid-size and large buffers");
 MODULE_AUTHOR("hakmem developers");
 MODULE_VERSION(HAKMEM_VERSION);
 MODULE_LICENSE("GPL");

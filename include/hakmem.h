@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * hakmem - slab-style allocator for mid-size buffers.
+ * hakmem - slab-style allocator for mid-size and large buffers.
  *
- * For buffers of 2 to 52 KiB that are taken and given back often: one ring
- * access per call at every size, and blocks that are not rounded up to powers
- * of two. Every other size is passed on to kmalloc(), so that a module may
+ * For buffers of 2 KiB to 1 MiB that are taken and given back often: one ring
+ * access per call up to 512 KiB, and blocks that up to 52 KiB are not rounded up
+ * to powers of two. Every other size is passed on to kmalloc(), so that a module may
  * send all its requests here. It is no replacement for a kmem_cache of small
  * objects, nor for memory that needs a zone or an owner (GFP_DMA,
  * __GFP_ACCOUNT): such requests go to kmalloc() too.

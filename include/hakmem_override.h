@@ -15,7 +15,7 @@
  * kernel's allocator.
  *
  * What may not be done with memory that may be the pool's, which is all that
- * the module asks for in 1.5 to 52 KiB:
+ * the module asks for in 1.5 KiB to 1 MiB:
  * - to hand it to code that frees it itself, by the kernel's own kfree():
  *   build_skb(), kobject names, seq_file's private data, kfree_link(), objects
  *   that a subsystem's core frees (RDMA's), a helper module built without this

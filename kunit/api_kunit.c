@@ -30,7 +30,7 @@ static void *resize(void *p, size_t size, gfp_t gfp)
 
 static bool served(size_t size)
 {
-	return size >= HKM_MIN_BYTES && size <= HKM_MAX_BYTES;
+	return size >= HKM_MIN_BYTES && size <= HKM_LARGE_MAX_BYTES;
 }
 
 static void every_size_is_served(struct kunit *test)
@@ -38,7 +38,7 @@ static void every_size_is_served(struct kunit *test)
 	unsigned int failed = 0, misplaced = 0, small = 0;
 	size_t size;
 
-	for (size = 1; size <= 2 * HKM_CHUNK_BYTES; size += 1 + size / 97) {
+	for (size = 1; size <= 2 * HKM_LARGE_MAX_BYTES; size += 1 + size / 97) {
 		void *p = hkm_kunit_alloc(size, GFP_KERNEL);
 		size_t usable = hkm_ksize(p);
 
@@ -56,14 +56,14 @@ static void every_size_is_served(struct kunit *test)
 
 static void pool_begins_and_ends_where_it_says(struct kunit *test)
 {
-	static const size_t size[] = { 1536, 1537, 2048, 53248, 53249 };
+	static const size_t size[] = { 1536, 1537, 2048, 53248, 53249, SZ_1M, SZ_1M + 1 };
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(size); i++) {
 		void *p = hkm_kunit_alloc(size[i], GFP_KERNEL);
 
 		KUNIT_EXPECT_NOT_NULL(test, p);
-		KUNIT_EXPECT_EQ_MSG(test, hkm_owns(p), i >= 1 && i <= 3,
+		KUNIT_EXPECT_EQ_MSG(test, hkm_owns(p), i >= 1 && i <= 5,
 				    "size %zu", size[i]);
 		hkm_kfree(p);
 	}
@@ -187,7 +187,7 @@ static void krealloc_keeps_contents(struct kunit *test)
 	/* Below the pool, across, within it, to its end, beyond; and back. */
 	static const size_t size[] = {
 		100, 1536, 1537, 2000, 5000, 4097, 9000, 30000, 53248, 53249,
-		100000, 53248, 40000, 3000, 1000, 60000, 2048, 64,
+		100000, SZ_1M, SZ_1M + 1, 53248, 40000, 3000, 1000, 60000, 2048, 64,
 	};
 	void *p = hkm_kunit_alloc(size[0], GFP_KERNEL);
 	size_t old = size[0], kept, usable;
@@ -485,7 +485,7 @@ static void nolock_gives_what_is_stocked(struct kunit *test)
 			unserved + 1);
 	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_8K), 0);
 	KUNIT_EXPECT_NULL(test, hkm_kmalloc_nolock(HKM_MIN_BYTES - 1, 0));
-	KUNIT_EXPECT_NULL(test, hkm_kmalloc_nolock(hidden_size(HKM_MAX_BYTES + 1), 0));
+	KUNIT_EXPECT_NULL(test, hkm_kmalloc_nolock(hidden_size(HKM_LARGE_MAX_BYTES + 1), 0));
 	KUNIT_EXPECT_NULL(test, hkm_kmalloc_nolock(hidden_size(0), 0));
 
 	/* One bundle is: 16 blocks, one of them ours. */

@@ -43,15 +43,16 @@ static void all_of_a_chunk_is_found(struct kunit *test)
 	unsigned int id;
 
 	for (id = 0; id < HKM_NR_CLASSES; id++) {
+		unsigned long bytes = hkm_span_bytes(&hkm_classes[id]);
 		struct hkm_chunk *chunk = hkm_kunit_chunk(test, id, 7);
 		const void *base = chunk->base;
 
-		KUNIT_EXPECT_TRUE(test, IS_ALIGNED((unsigned long)base, HKM_CHUNK_BYTES));
-		KUNIT_EXPECT_EQ(test, map_errors(base, 0, chunk), 0U);
+		KUNIT_EXPECT_TRUE(test, IS_ALIGNED((unsigned long)base, bytes));
+		KUNIT_EXPECT_EQ(test, map_errors(base, chunk->span_order, chunk), 0U);
 		KUNIT_EXPECT_TRUE(test, hkm_owns(base));
 		/* The only chunk there is. */
 		KUNIT_EXPECT_PTR_EQ(test, lookup(base - 1), (struct hkm_chunk *)NULL);
-		KUNIT_EXPECT_PTR_EQ(test, lookup(base + HKM_CHUNK_BYTES),
+		KUNIT_EXPECT_PTR_EQ(test, lookup(base + bytes),
 				    (struct hkm_chunk *)NULL);
 		hkm_chunk_release(chunk);
 	}

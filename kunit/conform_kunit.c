@@ -915,8 +915,12 @@ static const struct group {
 	{ "16 KiB blocks", 10753, SZ_16K },
 	{ "32 KiB blocks", SZ_16K + 1, SZ_32K },
 	{ "52 KiB blocks", SZ_32K + 1, 53248 },
-	{ "above the pool", 53249, SZ_128K },
-	{ "up to 2 MiB", SZ_128K + 1, SZ_2M },
+	{ "64 KiB blocks", 53249, SZ_64K },
+	{ "128 KiB blocks", SZ_64K + 1, SZ_128K },
+	{ "256 KiB blocks", SZ_128K + 1, SZ_256K },
+	{ "512 KiB blocks", SZ_256K + 1, SZ_512K },
+	{ "1 MiB blocks", SZ_512K + 1, SZ_1M },
+	{ "above the pool", SZ_1M + 1, SZ_2M },
 };
 
 static void group_desc(const struct group *group, char *desc)
@@ -1034,7 +1038,7 @@ static bool memory_is_slow(void)
 
 /*
  * A cheap body sees all multiples of 512; others some sizes of each group, of
- * the last its ends.
+ * those above 128 KiB their ends.
  */
 static void conform(struct kunit *test, body_fn *body, bool cheap)
 {

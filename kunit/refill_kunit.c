@@ -76,6 +76,10 @@ static void bundles_have_at_most_four_chunks(struct kunit *test)
 	for (id = 0; id < HKM_NR_CLASSES; id++) {
 		unsigned int bundle = hkm_kunit_policy(test)->bundle[id];
 
+		if (hkm_class_is_large(id)) {
+			KUNIT_EXPECT_EQ(test, bundle, 1);
+			continue;
+		}
 		KUNIT_EXPECT_GE(test, bundle, 1);
 		KUNIT_EXPECT_LE(test, bundle << hkm_classes[id].span_order,
 				HKM_SPAN_MAX_CHUNKS);
@@ -272,7 +276,7 @@ static void hoard_free(struct hoard *hoard, unsigned long kept)
 static void spans_fall_back_to_chunks(struct kunit *test)
 {
 	struct hoard reserve = {}, rest = {};
-	struct hkm_chunk *none, *chunk;
+	struct hkm_chunk *none, *chunk, *large;
 	unsigned int order, i;
 
 	hkm_kunit_dyn1(test, 40 * SZ_1K);
@@ -287,10 +291,13 @@ static void spans_fall_back_to_chunks(struct kunit *test)
 	/* What the watermarks had held back. */
 	hoard_all(&rest, order);
 	chunk = hkm_chunk_create(HKM_CLASS_DYN1, 0, NUMA_NO_NODE, SCARCE_GFP);
+	large = hkm_chunk_create(HKM_CLASS_128K, 0, NUMA_NO_NODE, SCARCE_GFP);
 	hoard_free(&reserve, 0);
 	hoard_free(&rest, 0);
 
 	KUNIT_EXPECT_NULL(test, none);
+	/* A block of 128 KiB needs them all. */
+	KUNIT_EXPECT_NULL(test, large);
 	KUNIT_ASSERT_NOT_NULL(test, chunk);
 	KUNIT_EXPECT_EQ(test, chunk->span_order, 0);
 	KUNIT_EXPECT_EQ(test, chunk->nr_blocks, 1);

@@ -359,7 +359,8 @@ static void nested_refill_stocks_the_shared_tier(struct kunit *test)
 		KUNIT_EXPECT_PTR_EQ(test, ring->run[1].end, NULL);
 		nr = hkm_kunit_pop_all(id, out, 4 * HKM_MAX_BLOCKS);
 		KUNIT_EXPECT_EQ(test, nr + 1,
-				hkm_chunk_count(id) * hkm_classes[id].nr_blocks);
+				(hkm_chunk_count(id) >> hkm_classes[id].span_order) *
+				hkm_classes[id].nr_blocks);
 		hkm_kunit_push(id, out, nr);
 		hkm_kfree(p);
 	}

@@ -99,6 +99,13 @@ static void other_sizes_leave_the_gate_open(struct kunit *test)
 	p = hkm_kunit_alloc(HKM_MIN_BYTES - 1, GFP_KERNEL);
 	KUNIT_EXPECT_FALSE(test, is_vmalloc_addr(p));
 	hkm_kfree(p);
+	/* Too large for a slot. */
+	p = hkm_kunit_alloc(HKM_SAMPLE_BYTES + 1, GFP_KERNEL);
+	KUNIT_EXPECT_FALSE(test, is_vmalloc_addr(p));
+	hkm_kfree(p);
+	p = hkm_kmalloc_nolock(HKM_SAMPLE_BYTES + 1, 0);
+	KUNIT_EXPECT_FALSE(test, is_vmalloc_addr(p));
+	hkm_kfree(p);
 	KUNIT_EXPECT_NOT_NULL(test, hkm_sample_gate);
 }
 
@@ -108,8 +115,8 @@ static void every_size_ends_at_the_guard(struct kunit *test)
 	size_t size, align;
 	u8 *p, *end;
 
-	for (size = HKM_MIN_BYTES; size <= HKM_MAX_BYTES;
-	     size = size == HKM_MAX_BYTES ? size + 1 : min(size + 509, HKM_MAX_BYTES)) {
+	for (size = HKM_MIN_BYTES; size <= HKM_SAMPLE_BYTES;
+	     size = size == HKM_SAMPLE_BYTES ? size + 1 : min(size + 509, HKM_SAMPLE_BYTES)) {
 		p = sample_get(test, size, GFP_KERNEL);
 		end = PTR_ALIGN(p + size, 512);
 		misplaced += !IS_ALIGNED((unsigned long)p, 512);
@@ -119,7 +126,7 @@ static void every_size_ends_at_the_guard(struct kunit *test)
 		damaged += !hkm_kunit_filled(p, HKM_KUNIT_DIRT, size);
 		hkm_kfree(p);
 	}
-	for (align = SZ_2K; align <= SZ_32K; align *= 2) {
+	for (align = SZ_2K; align <= SZ_64K; align *= 2) {
 		p = sample_get(test, align, GFP_KERNEL);
 		misplaced += !IS_ALIGNED((unsigned long)p, align);
 		open += mapped(p + align) || !mapped(p + align - 1);

@@ -96,6 +96,11 @@ static void geometry_of_known_sizes(struct kunit *test)
 		{ 40 * SZ_1K, 1, 3 },
 		{ 48 * SZ_1K, 2, 5 },
 		{ 52 * SZ_1K, 0, 1 },
+		{ SZ_64K, 0, 1 },
+		{ SZ_128K, 1, 1 },
+		{ SZ_256K, 2, 1 },
+		{ SZ_512K, 3, 1 },
+		{ SZ_1M, 4, 1 },
 	};
 	struct hkm_class cl;
 	unsigned int i;

@@ -372,7 +372,7 @@ static bool storm_goes_on(struct storm *storm, unsigned int round)
 
 static void storm_thread(unsigned int id, void *arg)
 {
-	static const u32 sizes[] = { SZ_2K, SZ_8K, 10000, SZ_32K };
+	static const u32 sizes[] = { SZ_2K, SZ_8K, 10000, SZ_32K, 100000, SZ_512K };
 	struct storm *storm = arg;
 	u32 *held[STORM_HOLDS] = {}, sent[STORM_HOLDS];
 	unsigned int round, i;

@@ -20,12 +20,16 @@ DEFINE_PER_CPU(const u8 *, hkm_bin_of);
 
 /*
  * A refill takes two spans, to become active pages A and B; four where a span
- * is a single chunk of so few blocks that two would soon be used up.
+ * is a single chunk of so few blocks that two would soon be used up. Large ones
+ * are taken one by one.
  */
-static unsigned int bundle_default(const struct hkm_class *cl)
+static unsigned int bundle_default(unsigned int class_id)
 {
+	const struct hkm_class *cl = &hkm_classes[class_id];
 	unsigned int spans = cl->nr_blocks > 4 ? 2 : 4;
 
+	if (hkm_class_is_large(class_id))
+		return 1;
 	return min(spans, HKM_SPAN_MAX_CHUNKS >> cl->span_order);
 }
 
@@ -58,7 +62,7 @@ int __init hkm_policy_init(void)
 	policy->idle_ms = HKM_IDLE_MS;
 	for (id = 0; id < HKM_NR_CLASSES; id++) {
 		policy->cap_chunks[id] = HKM_CAP_CHUNKS;
-		policy->bundle[id] = bundle_default(&hkm_classes[id]);
+		policy->bundle[id] = bundle_default(id);
 	}
 	for (nid = 0; nid < HKM_MAX_NODES; nid++)
 		hkm_class_table_build(policy->bin_of[nid], nid);

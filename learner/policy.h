@@ -18,7 +18,8 @@
  * @idle_ms: what a CPU or class has not used for this long is drained
  * @cap_chunks: per class, 64 KiB chunks of free memory that it may hold on each
  *	node
- * @bundle: per class, spans that one refill takes, 1 to 4 chunks in all
+ * @bundle: per class, spans that one refill takes, 4 chunks in all at most; of
+ *	large blocks, one
  * @bin_of: per node, bin for each step of sizes, see hkm_size_step()
  *
  * Readers use RCU with preemption off.

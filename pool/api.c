@@ -111,7 +111,7 @@ static __always_inline void *alloc_sample(size_t size, gfp_t flags,
 {
 	struct hkm_sample *sample;
 
-	if (likely(cpu != &hkm_cpu_watched))
+	if (likely(cpu != &hkm_cpu_watched) || size > HKM_SAMPLE_BYTES)
 		return NULL;
 	sample = hkm_sample_claim();
 	if (!sample)
@@ -165,6 +165,29 @@ static void *refill(unsigned int bin, unsigned int home, gfp_t flags,
 }
 
 /*
+ * There is no block of a large class, nor, as far as that was tried, are there
+ * pages for one: memory may be in pieces, and one of the next larger class stocked.
+ * It serves too, at less than four bytes for each that was asked for. With @kept
+ * also one of the inventory, which has a lock.
+ */
+static noinline void *alloc_larger(unsigned int *bin, unsigned int home,
+				   bool kept, bool *zeroed)
+{
+	unsigned int larger = *bin + 1;
+	void *block;
+
+	if (!hkm_bin_is_large(*bin) || !hkm_bin_is_large(larger))
+		return NULL;
+	preempt_disable();
+	block = alloc_stocked(hkm_cpu_enter(), larger, home, zeroed);
+	if (!block && kept)
+		block = hkm_alloc_kept(larger, home);
+	if (block)
+		*bin = larger;
+	return block;
+}
+
+/*
  * The ring had nothing, or belongs to the context that we interrupted, or all
  * requests are being watched. Ends what alloc_fast() began. NULL if neither the
  * pool nor the page allocator has stock.
@@ -184,6 +207,8 @@ static void *pool_slow(size_t size, gfp_t flags, unsigned int bin,
 		might_alloc(flags);
 		if (!in_nmi())
 			block = refill(bin, home, flags, &zeroed);
+		if (unlikely(!block))
+			block = alloc_larger(&bin, home, !in_nmi(), &zeroed);
 	}
 	if (unlikely(!block)) {
 		hkm_count(bin, HKM_unserved);
@@ -194,22 +219,40 @@ static void *pool_slow(size_t size, gfp_t flags, unsigned int bin,
 	return block;
 }
 
+/* Bin of a size that the pool serves, of the node whose table is @bins. */
+static __always_inline unsigned int bin_of(const u8 *bins, size_t size)
+{
+	size_t step = hkm_size_step(size);
+
+	if (likely(step < HKM_NR_STEPS))
+		return bins[step];
+	/* As the table has it: room for a red zone, if there is such a class. */
+	if (unlikely(hkm_debug & HKM_DEBUG_REDZONE) && size < HKM_LARGE_MAX_BYTES)
+		size++;
+	return bins[0] - hkm_bin_class(bins[0]) + hkm_large_class(size);
+}
+
+/* Whether a request is for the pool. */
+static bool is_served(size_t size, gfp_t flags)
+{
+	return (hkm_size_step(size) < HKM_NR_STEPS || hkm_size_is_large(size)) &&
+	       !(flags & HKM_GFP_KERNEL_ONLY);
+}
+
 /* A request for one node only, or for one that is not this CPU's. */
 static void *alloc_on_node(size_t size, gfp_t flags, int nid, unsigned long site)
 {
-	size_t step = hkm_size_step(size);
 	unsigned int home = site_home(site), bin;
 	bool zeroed = false;
 	void *block;
 
-	if (step >= HKM_NR_STEPS ||
-	    (flags & HKM_GFP_KERNEL_ONLY & ~__GFP_THISNODE) ||
+	if (!is_served(size, flags & ~__GFP_THISNODE) ||
 	    nr_node_ids > HKM_MAX_NODES || (unsigned int)nid >= nr_node_ids ||
 	    !node_state(nid, N_MEMORY))
 		goto kernel;
 	might_alloc(flags);
 	preempt_disable();
-	bin = rcu_dereference_sched(hkm_policy)->bin_of[nid][step];
+	bin = bin_of(rcu_dereference_sched(hkm_policy)->bin_of[nid], size);
 	block = alloc_stocked(hkm_cpu_enter(), bin, home, &zeroed);
 	if (!block && !in_nmi())
 		block = hkm_alloc_refill(bin, home, nid, flags | __GFP_THISNODE,
@@ -233,14 +276,6 @@ static noinline void *alloc_kernel(size_t size, gfp_t flags)
 	return kmalloc(size, flags);
 }
 
-/* Not as the pool's hot path takes them: by size, or by flags. */
-static noinline void *alloc_odd(size_t size, gfp_t flags)
-{
-	if ((flags & __GFP_THISNODE) && many_nodes())
-		return alloc_on_node(size, flags, numa_mem_id(), _RET_IP_);
-	return alloc_kernel(size, flags);
-}
-
 static noinline void *alloc_slow(size_t size, gfp_t flags,
 				 unsigned int bin, unsigned long site,
 				 struct hkm_cpu *cpu)
@@ -261,7 +296,7 @@ static noinline void *alloc_slow(size_t size, gfp_t flags,
  * tail position with the arguments where they are, so that no register need be
  * saved or moved on the way through.
  */
-static __always_inline bool alloc_fast(size_t step, void **block,
+static __always_inline bool alloc_fast(size_t size, void **block,
 				       unsigned int *bin,
 				       struct hkm_cpu **cpu)
 {
@@ -269,7 +304,7 @@ static __always_inline bool alloc_fast(size_t step, void **block,
 	unsigned long nr;
 
 	preempt_disable();
-	*bin = hkm_policy_bins()[step];
+	*bin = bin_of(hkm_policy_bins(), size);
 	*cpu = hkm_cpu_enter();
 	ring = hkm_cpu_ring(*cpu, *bin * sizeof(*ring));
 	nr = ring->nr;
@@ -286,27 +321,43 @@ static __always_inline bool alloc_fast(size_t step, void **block,
 }
 
 /*
- * All of an allocation but alloc_slow(), which a false return leaves to do: so
- * the caller's site is looked up only there.
+ * All of an allocation of a size that the pool serves but alloc_slow(), which a
+ * false return leaves to do: so the caller's site is looked up only there.
  */
 static __always_inline bool alloc_hot(size_t size, gfp_t flags, void **block,
 				      unsigned int *bin,
 				      struct hkm_cpu **cpu)
 {
-	size_t step = hkm_size_step(size);
-
-	if (unlikely(step >= HKM_NR_STEPS || (flags & HKM_GFP_KERNEL_ONLY))) {
-		*block = alloc_odd(size, flags);
-		return true;
-	}
 	/* Elsewhere, where only refills may sleep, pool_slow() does. */
 	if (IS_ENABLED(CONFIG_DEBUG_ATOMIC_SLEEP) || IS_ENABLED(CONFIG_LOCKDEP))
 		might_alloc(flags);
-	if (unlikely(!alloc_fast(step, block, bin, cpu)))
+	if (unlikely(!alloc_fast(size, block, bin, cpu)))
 		return false;
 	*block = issue(*block, size, flags, *bin);
 	hkm_leak_alloc(*block, hkm_classes[*bin].size_bytes, flags);
 	return true;
+}
+
+/* What the class table does not serve: large sizes, and what is kmalloc()'s. */
+static __always_inline bool is_odd(size_t size, gfp_t flags)
+{
+	return unlikely(hkm_size_step(size) >= HKM_NR_STEPS) ||
+	       unlikely(flags & HKM_GFP_KERNEL_ONLY);
+}
+
+static noinline void *alloc_odd(size_t size, gfp_t flags, unsigned long site)
+{
+	unsigned int bin;
+	struct hkm_cpu *cpu;
+	void *block;
+
+	if ((flags & __GFP_THISNODE) && many_nodes())
+		return alloc_on_node(size, flags, numa_mem_id(), site);
+	if (!is_served(size, flags))
+		return alloc_kernel(size, flags);
+	if (likely(alloc_hot(size, flags, &block, &bin, &cpu)))
+		return block;
+	return alloc_slow(size, flags, bin, site, cpu);
 }
 
 /* hkm_kmalloc() on behalf of a caller at @site. */
@@ -316,23 +367,29 @@ void *hkm_kmalloc_from(size_t size, gfp_t flags, unsigned long site)
 	struct hkm_cpu *cpu;
 	void *block;
 
+	if (is_odd(size, flags))
+		return alloc_odd(size, flags, site);
 	if (likely(alloc_hot(size, flags, &block, &bin, &cpu)))
 		return block;
 	return alloc_slow(size, flags, bin, site, cpu);
 }
 
-/* The same, but NULL where it would turn to kmalloc(). */
+/*
+ * The same, but NULL where it would turn to kmalloc(). For those who can do with
+ * pages that are not contiguous: large blocks are not worth any reclaim then.
+ */
 void *hkm_pool_alloc(size_t size, gfp_t flags, unsigned long site)
 {
-	size_t step = hkm_size_step(size);
 	unsigned int bin;
 	struct hkm_cpu *cpu;
 	void *block;
 
-	if (step >= HKM_NR_STEPS || (flags & HKM_GFP_KERNEL_ONLY))
+	if (!is_served(size, flags))
 		return NULL;
 	might_alloc(flags);
-	if (!alloc_fast(step, &block, &bin, &cpu))
+	if (hkm_size_is_large(size))
+		flags &= ~__GFP_DIRECT_RECLAIM;
+	if (!alloc_fast(size, &block, &bin, &cpu))
 		return pool_slow(size, flags, bin, site, cpu);
 	block = issue(block, size, flags, bin);
 	hkm_leak_alloc(block, hkm_classes[bin].size_bytes, flags);
@@ -344,9 +401,9 @@ void *hkm_pool_alloc(size_t size, gfp_t flags, unsigned long site)
  * @size: bytes wanted
  * @flags: gfp flags, with kmalloc()'s meaning
  *
- * Requests above 1.5 KiB and up to 52 KiB come from the pool; all others, those
+ * Requests above 1.5 KiB and up to 1 MiB come from the pool; all others, those
  * with flags that ask for a zone, a node or accounting, and those for which the
- * page allocator has no chunk, come from kmalloc(). Memory of the pool is aligned
+ * page allocator has no pages, come from kmalloc(). Memory of the pool is aligned
  * to 512 bytes at least, and to its size where that is a power of two.
  *
  * Context: Any; sleeps only if @flags allow. In NMI context only what is
@@ -361,6 +418,8 @@ void *hkm_kmalloc(size_t size, gfp_t flags)
 	struct hkm_cpu *cpu;
 	void *block;
 
+	if (is_odd(size, flags))
+		return alloc_odd(size, flags, _RET_IP_);
 	if (likely(alloc_hot(size, flags, &block, &bin, &cpu)))
 		return block;
 	return alloc_slow(size, flags, bin, _RET_IP_, cpu);
@@ -388,7 +447,7 @@ EXPORT_SYMBOL_GPL(hkm_kmalloc_node);
 
 /**
  * hkm_kmalloc_nolock() - allocate memory that is already stocked
- * @size: bytes wanted, above 1.5 KiB and up to 52 KiB
+ * @size: bytes wanted, above 1.5 KiB and up to 1 MiB
  * @flags: only __GFP_ZERO matters
  *
  * For callers that may not enter the page allocator, whatever it holds.
@@ -398,22 +457,24 @@ EXPORT_SYMBOL_GPL(hkm_kmalloc_node);
  */
 void *hkm_kmalloc_nolock(size_t size, gfp_t flags)
 {
-	size_t step = hkm_size_step(size);
-	unsigned int bin;
+	unsigned int bin, home;
 	struct hkm_cpu *cpu;
 	bool zeroed = false;
 	void *block;
 
-	if (step >= HKM_NR_STEPS || (flags & HKM_GFP_KERNEL_ONLY))
+	if (!is_served(size, flags))
 		return NULL;
-	if (alloc_fast(step, &block, &bin, &cpu))
+	if (alloc_fast(size, &block, &bin, &cpu))
 		return issue(block, size, flags, bin);
 	block = alloc_sample(size, flags, bin, _RET_IP_, cpu);
 	if (unlikely(block))
 		return block;
-	block = alloc_stocked(cpu, bin, site_home(_RET_IP_), &zeroed);
+	home = site_home(_RET_IP_);
+	block = alloc_stocked(cpu, bin, home, &zeroed);
 	if (!block && many_nodes())
-		block = alloc_far(bin, site_home(_RET_IP_), &zeroed);
+		block = alloc_far(bin, home, &zeroed);
+	if (!block)
+		block = alloc_larger(&bin, home, false, &zeroed);
 	if (!block) {
 		hkm_count(bin, HKM_unserved);
 		return NULL;
@@ -696,7 +757,7 @@ void *hkm_krealloc(const void *p, size_t new_size, gfp_t flags)
 	}
 	if (!hkm_owns(p)) {
 		if (new_size <= old_size ||
-		    hkm_size_step(new_size) >= HKM_NR_STEPS)
+		    !is_served(new_size, flags))
 			return krealloc(p, new_size, flags);
 		/* In place: makes all of it known as in use, to be copied. */
 		known = krealloc(p, old_size, flags);

@@ -278,7 +278,7 @@ static struct page *pages_get(int nid, gfp_t gfp, unsigned int order)
  * @gfp: how hard to try; with __GFP_ZERO the blocks are cleared
  *
  * A class that prefers a span of several chunks gets a single chunk where no
- * such span is free. All blocks are marked as free, also those that will be
+ * such span is free, unless its block is as large as the span. All blocks are marked as free, also those that will be
  * handed out unused: a free of one that is not live is then refused.
  *
  * Context: Any but NMI; may sleep if @gfp allows.
@@ -289,15 +289,16 @@ struct hkm_chunk *hkm_chunk_create(unsigned int bin, unsigned int home,
 {
 	const struct hkm_class *cl = &hkm_classes[bin];
 	unsigned int order = cl->span_order, nr, i;
+	bool divisible = order && !hkm_bin_is_large(bin);
 	struct hkm_chunk *chunk;
 	struct page *page;
 
 	if (test_page_fails())
 		return NULL;
 	gfp |= __GFP_COMP | __GFP_NOWARN;
-	/* Reclaim is for what the request cannot do without: one chunk. */
-	page = pages_get(nid, order ? gfp & ~__GFP_DIRECT_RECLAIM : gfp, order);
-	if (!page && order) {
+	/* Reclaim is for what the request cannot do without: room for a block. */
+	page = pages_get(nid, divisible ? gfp & ~__GFP_DIRECT_RECLAIM : gfp, order);
+	if (!page && divisible) {
 		order = 0;
 		page = pages_get(nid, gfp, 0);
 	}

@@ -34,7 +34,7 @@ struct hkm_slot {
 #define HKM_LINK_END	((struct hkm_slot *)1)
 
 /**
- * struct hkm_chunk - descriptor of one span of 1, 2 or 4 chunks
+ * struct hkm_chunk - descriptor of one span of 1 to 16 chunks
  * @base: first block; the span's first byte
  * @magic: copy of the class's, beside @base for the free path
  * @ring_offset: where in a CPU's front end the class's ring is

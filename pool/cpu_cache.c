@@ -13,7 +13,9 @@
  * at nothing and double each time they run full or empty, as long as there is room;
  * room is taken from bins that were idle since the hand last passed them (a
  * clock, as for page replacement). So a CPU's whole budget serves the bins that
- * it uses now, and busy bins do not rob each other.
+ * it uses now, and busy bins do not rob each other. A bin of large blocks may
+ * hold half of the budget at most: none of 1 MiB, which always come from the shared
+ * tier and go there.
  *
  * Requests take from the rings of the CPU's own node. Which those are costs them
  * nothing: each CPU's class table (policy.h) names its own node's bins. A block
@@ -147,10 +149,20 @@ static u32 budget_room(struct hkm_cpu *cpu, unsigned int bin, u32 want)
 	return min(want, most - budget->parked_bytes);
 }
 
-/* Another node's blocks only wait to go home: no more than make a batch. */
-static u32 ring_limit_max(const struct hkm_cpu *cpu, unsigned int bin)
+/*
+ * Slots by which a ring may still grow, whatever the other bins hold. Another
+ * node's blocks only wait to go home: no more than make a batch.
+ */
+static u32 ring_room(struct hkm_cpu *cpu, unsigned int bin)
 {
-	return hkm_bin_on(bin, hkm_cpu_budget(cpu)->nid) == bin ? HKM_RING_SLOTS : HKM_BATCH_MAX;
+	bool own = hkm_bin_on(bin, hkm_cpu_budget(cpu)->nid) == bin;
+	u32 most = own ? HKM_RING_SLOTS : HKM_BATCH_MAX, half;
+
+	if (hkm_bin_is_large(bin)) {
+		half = rcu_dereference_sched(hkm_policy)->cpu_budget_bytes / 2;
+		most = min(most, half / hkm_classes[bin].size_bytes);
+	}
+	return most - min_t(u32, most, cpu->ring[bin].limit);
 }
 
 /* Doubles the limit of a ring as far as the budget allows. */
@@ -158,8 +170,8 @@ static noinline void ring_grow(struct hkm_cpu *cpu, unsigned int bin)
 {
 	struct hkm_ring *ring = &cpu->ring[bin];
 	u32 size = hkm_classes[bin].size_bytes;
-	u32 room = ring_limit_max(cpu, bin) - ring->limit;
-	u32 want = min_t(u32, ring->limit ?: 1, room), more;
+	u32 want = min(max_t(u32, ring->limit, 1), ring_room(cpu, bin)), more;
+
 
 	more = budget_room(cpu, bin, want * size) / size;
 	hkm_cpu_budget(cpu)->parked_bytes += more * size;

@@ -81,7 +81,8 @@ EXPORT_SYMBOL_GPL(hkm_kfree_bulk);
  * @flags: gfp flags as for kvmalloc()
  * @node: as for hkm_kmalloc_node()
  *
- * Tries the pool where the size is the pool's, then kvmalloc_node().
+ * Tries the pool where the size is the pool's, then kvmalloc_node(). Above 52 KiB
+ * the pool does not reclaim for it.
  *
  * Context: Task; may sleep.
  * Return: the memory, to be freed by hkm_kvfree(); NULL on failure;

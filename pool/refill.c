@@ -101,6 +101,38 @@ static void chunk_install(struct hkm_cpu *cpu, const struct hkm_chunk *chunk,
 	blocks_scatter(cpu, bin, blocks, nr);
 }
 
+/*
+ * Stocks the tiers with chunks, of which the first @nr_old are no longer clear.
+ * Returns a block of the first.
+ */
+static void *chunks_install(struct hkm_chunk **chunk, unsigned int nr,
+			    unsigned int nr_old, bool clear)
+{
+	struct rnd_state rnd;
+	struct hkm_cpu *cpu;
+	void *block = NULL;
+	unsigned int i;
+
+	/* Not inside the section: the kernel's generator takes a lock. */
+	if (hkm_random_order)
+		prandom_seed_state(&rnd, get_random_u64());
+	preempt_disable();
+	cpu = hkm_cpu_enter();
+	for (i = 0; i < nr; i++) {
+		bool old = i < nr_old;
+
+		hkm_count(chunk[i]->bin, old ? HKM_reuses : HKM_refills);
+		/* Blocks of a chunk live longer than this request: see run_pop(). */
+		chunk_install(hkm_cpu_own(cpu), chunk[i], clear && !old,
+			      i ? NULL : &block, &rnd);
+	}
+	hkm_count(chunk[0]->bin, HKM_slow_allocs);
+	hkm_count(chunk[0]->bin, HKM_refill_allocs);
+	hkm_cpu_leave(cpu);
+	preempt_enable();
+	return block;
+}
+
 /**
  * hkm_alloc_refill() - serve a request with new pages
  * @bin: bin that it would be served from
@@ -117,10 +149,7 @@ void *hkm_alloc_refill(unsigned int bin, unsigned int home, int nid, gfp_t gfp,
 {
 	struct hkm_chunk *chunk[HKM_SPAN_MAX_CHUNKS];
 	bool clear = want_init_on_alloc(gfp) && !(hkm_debug & HKM_DEBUG_POISON);
-	unsigned int bundle, nr, nr_old, i;
-	void *block = NULL;
-	struct rnd_state rnd;
-	struct hkm_cpu *cpu;
+	unsigned int bundle, nr, nr_old;
 
 	gfp = (gfp & ~HKM_GFP_EFFORT) | __GFP_NORETRY | __GFP_NOMEMALLOC;
 
@@ -150,28 +179,28 @@ void *hkm_alloc_refill(unsigned int bin, unsigned int home, int nid, gfp_t gfp,
 	if (!nr)
 		return NULL;
 	hkm_reclaim_kick();
-
-	/* Not inside the section: the kernel's generator takes a lock. */
-	if (hkm_random_order)
-		prandom_seed_state(&rnd, get_random_u64());
-	preempt_disable();
-	cpu = hkm_cpu_enter();
-	for (i = 0; i < nr; i++) {
-		bool old = i < nr_old;
-
-		hkm_count(chunk[i]->bin, old ? HKM_reuses : HKM_refills);
-		/* Blocks of a chunk live longer than this request: see run_pop(). */
-		chunk_install(hkm_cpu_own(cpu), chunk[i], clear && !old,
-			      i ? NULL : &block, &rnd);
-	}
-	hkm_count(chunk[0]->bin, HKM_slow_allocs);
-	hkm_count(chunk[0]->bin, HKM_refill_allocs);
-	hkm_cpu_leave(cpu);
-	preempt_enable();
 	*zeroed = clear && !nr_old;
-	return block;
+	return chunks_install(chunk, nr, nr_old, clear);
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_alloc_refill);
+
+/**
+ * hkm_alloc_kept() - serve a request from the inventory, or not at all
+ * @bin: bin of the block
+ * @home: shard of the call site
+ *
+ * Context: Any but NMI.
+ * Return: a block, or NULL if no chunk is kept.
+ */
+void *hkm_alloc_kept(unsigned int bin, unsigned int home)
+{
+	struct hkm_chunk *chunk = hkm_inventory_get(bin);
+
+	if (!chunk)
+		return NULL;
+	WRITE_ONCE(chunk->home, home);
+	return chunks_install(&chunk, 1, 1, false);
+}
 
 /*
  * Unload, after the last trim: what is left has live blocks. Names them. The

@@ -57,8 +57,6 @@
 
 #define HKM_SAMPLE_MAX_MS	3600000
 #define HKM_SAMPLE_SLOTS	16
-/* A power of two: its end suits all alignments, see slot_map(). */
-#define HKM_SAMPLE_BYTES	HKM_CHUNK_BYTES
 #define HKM_SAMPLE_PAGES	(HKM_SAMPLE_BYTES / PAGE_SIZE)
 #define HKM_SAMPLE_FILL		POISON_FREE
 
@@ -289,7 +287,7 @@ static void settle(struct work_struct *work)
 /**
  * hkm_sample_alloc() - serve a request with a sample
  * @sample: what hkm_sample_claim() returned
- * @size: bytes wanted, of the pool's sizes
+ * @size: bytes wanted, of the pool's sizes, up to HKM_SAMPLE_BYTES
  * @flags: the caller's
  * @bin: class of the request
  * @site: return address of the call

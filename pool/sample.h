@@ -9,6 +9,11 @@
 #include <linux/compiler.h>
 #include <linux/types.h>
 
+#include "size_class.h"
+
+/* The largest sample. A power of two: its end suits all alignments. */
+#define HKM_SAMPLE_BYTES	HKM_CHUNK_BYTES
+
 struct hkm_sample;
 
 /* The slot that waits for a request, or NULL. */

@@ -5,7 +5,8 @@
  * The fixed sizes follow the requests that kmalloc() serves worst: above
  * 8 KiB each call goes to the page allocator, and order 4 (33-64 KiB) is not
  * even kept in its per-CPU lists. One class more takes its size from a module
- * parameter, to fill the gap that costs a workload most.
+ * parameter, to fill the gap that costs a workload most. Large sizes, from 64 KiB
+ * on, are kmalloc()'s own powers of two: nothing is left over in a span.
  */
 #include <linux/errno.h>
 #include <linux/log2.h>
@@ -24,6 +25,11 @@ struct hkm_class hkm_classes[HKM_MAX_BINS] = {
 	[HKM_CLASS_32K]	 = { .name = "32k",  .size_bytes = SZ_32K },
 	[HKM_CLASS_52K]	 = { .name = "52k",  .size_bytes = HKM_MAX_BYTES },
 	[HKM_CLASS_DYN1] = { .name = "dyn1" },
+	[HKM_CLASS_64K]	 = { .name = "64k",  .size_bytes = SZ_64K },
+	[HKM_CLASS_128K] = { .name = "128k", .size_bytes = SZ_128K },
+	[HKM_CLASS_256K] = { .name = "256k", .size_bytes = SZ_256K },
+	[HKM_CLASS_512K] = { .name = "512k", .size_bytes = SZ_512K },
+	[HKM_CLASS_1M]	 = { .name = "1m",   .size_bytes = SZ_1M },
 };
 EXPORT_SYMBOL_IF_KUNIT(hkm_classes);
 
@@ -39,9 +45,10 @@ static unsigned long span_waste(unsigned long span_bytes, u32 size_bytes)
 /**
  * hkm_class_set() - give a class its block size and lay its blocks out
  * @cl: the class
- * @size_bytes: block size, a multiple of the grain, 0 for a class not in use
+ * @size_bytes: block size, a multiple of the grain, or from one chunk on a power
+ *	of two; 0 for a class not in use
  *
- * One chunk makes a span where its blocks leave at most 1/8 of it unused; else
+ * A block of a chunk or more is a span by itself. Of others, one chunk makes a span where its blocks leave at most 1/8 of it unused; else
  * the smallest span of up to four chunks that leaves the smallest share.
  */
 void hkm_class_set(struct hkm_class *cl, u32 size_bytes)
@@ -54,7 +61,9 @@ void hkm_class_set(struct hkm_class *cl, u32 size_bytes)
 	if (!size_bytes)
 		return;
 
-	if (best > HKM_CHUNK_BYTES / 8) {
+	if (size_bytes >= HKM_CHUNK_BYTES) {
+		cl->span_order = ilog2(size_bytes) - HKM_CHUNK_SHIFT;
+	} else if (best > HKM_CHUNK_BYTES / 8) {
 		for (order = 1; HKM_SPAN_MAX_CHUNKS >> order; order++) {
 			unsigned long waste = span_waste(HKM_CHUNK_BYTES << order,
 							 size_bytes);
@@ -134,9 +143,9 @@ int hkm_size_classes_init(unsigned int dyn1_bytes)
 		if (hkm_classes[id].size_bytes == dyn1_bytes)
 			return -EINVAL;
 
-	for (id = 0; id < HKM_CLASS_DYN1; id++)
+	hkm_classes[HKM_CLASS_DYN1].size_bytes = dyn1_bytes;
+	for (id = 0; id < HKM_NR_CLASSES; id++)
 		hkm_class_set(&hkm_classes[id], hkm_classes[id].size_bytes);
-	hkm_class_set(&hkm_classes[HKM_CLASS_DYN1], dyn1_bytes);
 
 	hkm_nr_bins = min(nr_node_ids, HKM_MAX_NODES) * HKM_NR_CLASSES;
 	for (id = HKM_NR_CLASSES; id < hkm_nr_bins; id++)

@@ -6,6 +6,7 @@
 #ifndef _HKM_SIZE_CLASS_H
 #define _HKM_SIZE_CLASS_H
 
+#include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/sizes.h>
 #include <linux/types.h>
@@ -13,16 +14,20 @@
 #define HKM_CHUNK_SHIFT		16
 #define HKM_CHUNK_BYTES		(1UL << HKM_CHUNK_SHIFT)
 #define HKM_CHUNK_ORDER		(HKM_CHUNK_SHIFT - PAGE_SHIFT)
+/* Of classes with blocks smaller than a chunk. */
 #define HKM_SPAN_MAX_CHUNKS	4
 
 /* Block sizes and so block addresses are multiples of this. */
 #define HKM_GRAIN_SHIFT		9
 #define HKM_GRAIN_BYTES		(1U << HKM_GRAIN_SHIFT)
 
-/* Requests served: HKM_MIN_BYTES .. HKM_MAX_BYTES, in steps of one grain. */
+/* Requests by class table: HKM_MIN_BYTES .. HKM_MAX_BYTES, in steps of one grain. */
 #define HKM_MIN_BYTES		(SZ_2K - HKM_GRAIN_BYTES + 1)
 #define HKM_MAX_BYTES		(52 * SZ_1K)
 #define HKM_NR_STEPS		((HKM_MAX_BYTES - HKM_MIN_BYTES) / HKM_GRAIN_BYTES + 1)
+
+/* Above these, up to here, requests are large: see hkm_large_class(). */
+#define HKM_LARGE_MAX_BYTES	SZ_1M
 
 enum hkm_class_id {
 	HKM_CLASS_2K,
@@ -32,6 +37,11 @@ enum hkm_class_id {
 	HKM_CLASS_32K,
 	HKM_CLASS_52K,
 	HKM_CLASS_DYN1,		/* size from the dyn1_bytes parameter */
+	HKM_CLASS_64K,		/* large from here on: a block is a span */
+	HKM_CLASS_128K,
+	HKM_CLASS_256K,
+	HKM_CLASS_512K,
+	HKM_CLASS_1M,
 	HKM_NR_CLASSES
 };
 
@@ -84,10 +94,14 @@ static inline unsigned int hkm_bin_on(unsigned int bin, int nid)
 	return hkm_bin(hkm_bin_class(bin), nid);
 }
 
-/* Whether both are the same node's. */
-static inline bool hkm_bins_near(unsigned int bin, unsigned int other)
+static inline bool hkm_class_is_large(unsigned int class_id)
 {
-	return bin / HKM_NR_CLASSES == other / HKM_NR_CLASSES;
+	return class_id >= HKM_CLASS_64K;
+}
+
+static inline bool hkm_bin_is_large(unsigned int bin)
+{
+	return hkm_class_is_large(hkm_bin_class(bin));
 }
 
 static inline unsigned long hkm_span_bytes(const struct hkm_class *cl)
@@ -102,6 +116,18 @@ static inline unsigned long hkm_span_bytes(const struct hkm_class *cl)
 static inline size_t hkm_size_step(size_t size)
 {
 	return (size - HKM_MIN_BYTES) >> HKM_GRAIN_SHIFT;
+}
+
+/* Whether a size is above the class table's, and not above the pool's. */
+static inline bool hkm_size_is_large(size_t size)
+{
+	return size > HKM_MAX_BYTES && size <= HKM_LARGE_MAX_BYTES;
+}
+
+/* The smallest class for a large size. */
+static inline unsigned int hkm_large_class(size_t size)
+{
+	return HKM_CLASS_64K + ilog2((u32)(size - 1) >> (HKM_CHUNK_SHIFT - 1));
 }
 
 /*

@@ -16,6 +16,6 @@ dmesg | sed -n 's/.*hkm_bench: size=//p' | awk -F '[ =]' '
 	{
 		printf row, $1, $3, $5, $7, $9, ratio($7, $3), ratio($9, $5)
 	}
-	END { exit NR != 8 }'
+	END { exit NR != 13 }'
 status=$?
 rmmod hkm_bench && rmmod hakmem && exit $status

@@ -32,6 +32,8 @@
 #define BLOCK_BYTES	9320
 /* The class that serves it by default: dyn1, six to a chunk. */
 #define BLOCK_CLASS_BYTES	10752
+/* Served by a class of large blocks, 512 KiB. */
+#define LARGE_BYTES	300000
 
 /* What it may be shrunk to in place. */
 #define SHRUNK_BYTES	9000
@@ -137,14 +139,24 @@ static void key_overwrite(void *p)
 	((unsigned long *)p)[1] = 1;
 }
 
-static void double_free(void)
+static void free_twice(size_t bytes)
 {
-	void *p = block_get(BLOCK_BYTES);
+	void *p = block_get(bytes);
 
 	block_put(p);
 	free_wrong(p);
-	expect(block_get(BLOCK_BYTES) == p, "the block was not in the ring");
+	expect(block_get(bytes) == p, "the block was not in the ring");
 	block_put(p);
+}
+
+static void double_free(void)
+{
+	free_twice(BLOCK_BYTES);
+}
+
+static void double_free_large(void)
+{
+	free_twice(LARGE_BYTES);
 }
 
 static void free_wrong_on_this_cpu(void *p)
@@ -457,17 +469,27 @@ static void write_after_free_unload(void)
 }
 
 /* Found when the block is freed. */
-static void write_past_end(void)
+static void write_past(size_t bytes)
 {
 	unsigned int i;
 	u8 *p;
 
 	for (i = 0; i < REPEATS; i++) {
-		p = block_get(BLOCK_BYTES);
+		p = block_get(bytes);
 		misused(p);
-		p[BLOCK_BYTES] ^= 1;
+		p[bytes] ^= 1;
 		block_put(p);
 	}
+}
+
+static void write_past_end(void)
+{
+	write_past(BLOCK_BYTES);
+}
+
+static void write_past_large(void)
+{
+	write_past(LARGE_BYTES);
 }
 
 static noinline u8 *block_resize(u8 *p, size_t bytes)
@@ -617,6 +639,7 @@ static const struct {
 	MISTAKE(atomic_free),
 	MISTAKE(atomic_alloc),
 	MISTAKE(double_free),
+	MISTAKE(double_free_large),
 	MISTAKE(double_free_other_cpu),
 	MISTAKE(double_free_batch),
 	MISTAKE(double_free_remote),
@@ -639,6 +662,7 @@ static const struct {
 	MISTAKE(write_after_free_key),
 	MISTAKE(write_after_free_unload),
 	MISTAKE(write_past_end),
+	MISTAKE(write_past_large),
 	MISTAKE(write_past_new_end),
 	MISTAKE(resize),
 	MISTAKE(write_into_next),

@@ -40,7 +40,7 @@
 
 #define POOL_MIN_BYTES	(2 * SZ_1K)
 #define POOL_MAX_BYTES	(52 * SZ_1K)
-#define OUTSIDE_MAX_BYTES	(128 * SZ_1K)
+#define LARGE_MAX_BYTES	(256 * SZ_1K)
 
 #define WORKERS_PER_CPU	2
 #define WORKER_HOLDS	32
@@ -235,7 +235,7 @@ static u32 random_pool_bytes(struct rnd_state *rnd)
 	       random_below(rnd, POOL_MAX_BYTES - POOL_MIN_BYTES + 1);
 }
 
-/* One in eight is none of the pool's. */
+/* One in 16 is none of the pool's, one is large. */
 static u32 random_bytes(struct rnd_state *rnd)
 {
 	switch (random_below(rnd, 16)) {
@@ -243,7 +243,7 @@ static u32 random_bytes(struct rnd_state *rnd)
 		return 1 + random_below(rnd, POOL_MIN_BYTES - 1);
 	case 1:
 		return POOL_MAX_BYTES + 1 +
-		       random_below(rnd, OUTSIDE_MAX_BYTES - POOL_MAX_BYTES);
+		       random_below(rnd, LARGE_MAX_BYTES - POOL_MAX_BYTES);
 	default:
 		return random_pool_bytes(rnd);
 	}

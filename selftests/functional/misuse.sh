@@ -12,16 +12,18 @@
 . /files/ktap.sh
 
 ALL="nothing null zero_size huge overflow atomic_free foreign_kmalloc
-	double_free double_free_other_cpu double_free_batch double_free_remote
+	double_free double_free_large double_free_other_cpu double_free_batch double_free_remote
 	double_free_active overwritten_ring overwritten_batch overwritten_remote
 	interior_free tail_free foreign_vmalloc foreign_page foreign_stack
 	foreign_module foreign_garbage foreign_err_ptr foreign_user
-	nothing:PZU resize resize:Z resize:PZU double_free:U double_free_remote:PZU double_free_active:U
+	nothing:PZU resize resize:Z resize:PZU double_free:U double_free_large:PZU
+	double_free_remote:PZU double_free_active:U
 	overwritten_ring:U overwritten_batch:PU overwritten_remote:PZU interior_free:U"
 LEFT="leave_live stale_free stale_base leave_live:U"
 WRITES="write_after_free:P write_after_free:PU write_after_free_key:PU
 	write_after_free_unload:P write_after_free_unload:PU
-	write_past_end:Z write_past_end:ZU write_past_new_end:ZU write_into_next:PZU"
+	write_past_end:Z write_past_end:ZU write_past_new_end:ZU write_past_large:Z
+	write_into_next:PZU"
 
 kfree_refuses() {
 	local major minor
@@ -57,6 +59,8 @@ report_of() {
 	case $1 in
 	double_free_active)
 		echo "double free: $(where 8k), by $wrong; refused" ;;
+	double_free_large)
+		echo "double free: $(where 512k), by $wrong; refused$(sites "$get" "$put")" ;;
 	double_free*)
 		echo "double free: $(where dyn1), by $wrong; refused$(sites "$get" "$put")" ;;
 	overwritten_*)
@@ -81,6 +85,8 @@ report_of() {
 		echo "write after free: $(where dyn1), offset 100$(sites "$gone" "$gone")" ;;
 	write_past_new_end)
 		echo "write past the end of a block: $(where dyn1), 9000 bytes asked for$(sites "$get" "$put")" ;;
+	write_past_large)
+		echo "write past the end of a block: $(where 512k), 300000 bytes asked for" ;;
 	write_*)
 		echo "write past the end of a block: $(where dyn1), 9320 bytes asked for$(sites "$get" "$put")" ;;
 	leave_live)

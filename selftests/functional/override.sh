@@ -8,7 +8,7 @@
 FILES=240	# of text, and as many of what does not compress
 TRACING=/sys/kernel/tracing
 # Counts requests of the pool's sizes by call site.
-COUNT="hist:keys=call_site.sym:size=4096 if bytes_req > 1536 && bytes_req <= 53248"
+COUNT="hist:keys=call_site.sym:size=4096 if bytes_req > 1536 && bytes_req <= 1048576"
 
 ktap_print_header
 ktap_set_plan 10
@@ -127,7 +127,7 @@ start plain
 ktap_test_result "unmodified: what it wrote is there" wrote plain
 stop
 asked=$(asked_kernel ubifs)
-ktap_print_msg "$((FILES * 2)) files, $bytes bytes; requests for 1537 to 53248 bytes: $asked"
+ktap_print_msg "$((FILES * 2)) files, $bytes bytes; requests for 1537 to 1048576 bytes: $asked"
 grep -F '[ubifs]' /tmp/sites | sed 's/^/#   /'
 ktap_test_result "unmodified: the kernel is asked for such memory" [ "$asked" -gt 1000 ]
 

@@ -3,7 +3,7 @@
 # In the guest, modules not loaded: what /sys/kernel/hakmem shows.
 . /files/ktap.sh
 
-CLASSES="2k 4k 8k 16k 32k 52k dyn1"
+CLASSES="2k 4k 8k 16k 32k 52k dyn1 64k 128k 256k 512k 1m"
 VALUES="size_bytes chunks objects_live hits_ring hits_active misses slow_allocs
 	freelist_pops freelist_pushes cas_retries remote_frees remote_drains
 	refills reuses cap_chunks inventory_chunks fallbacks frees rejects unserved

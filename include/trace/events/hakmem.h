@@ -12,7 +12,9 @@
 #define show_hakmem_class(class_id)					\
 	__print_symbolic(class_id, { 0, "2k" }, { 1, "4k" },		\
 			 { 2, "8k" }, { 3, "16k" }, { 4, "32k" },	\
-			 { 5, "52k" }, { 6, "dyn1" })
+			 { 5, "52k" }, { 6, "dyn1" },			\
+			 { 7, "64k" }, { 8, "128k" }, { 9, "256k" },	\
+			 { 10, "512k" }, { 11, "1m" })
 
 /* For the two events that take all requests off the hot path while they are on. */
 int hkm_watch_get(void);
