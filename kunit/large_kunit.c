@@ -262,7 +262,7 @@ static void expect_larger(struct kunit *test, unsigned int id, void *p)
 	KUNIT_EXPECT_TRUE(test, IS_ALIGNED((unsigned long)p, 2 * size));
 	KUNIT_EXPECT_EQ(test, hkm_kunit_live(id), 0);
 	KUNIT_EXPECT_EQ(test, hkm_kunit_live(id + 1), 1);
-	memset(p, HKM_KUNIT_DIRT, 2 * size);
+	memset(p, HKM_KUNIT_DIRT, size);
 	hkm_kfree(p);
 	KUNIT_EXPECT_EQ(test, hkm_kunit_live(id + 1), 0);
 	KUNIT_EXPECT_EQ(test, hkm_chunk_count(id), 0);

@@ -170,7 +170,8 @@ static noinline void ring_grow(struct hkm_cpu *cpu, unsigned int bin)
 {
 	struct hkm_ring *ring = &cpu->ring[bin];
 	u32 size = hkm_classes[bin].size_bytes;
-	u32 want = min(max_t(u32, ring->limit, 1), ring_room(cpu, bin)), more;
+	u32 want = min_t(u32, ring->limit ?: 1, ring_room(cpu, bin)), more;
+
 
 
 	more = budget_room(cpu, bin, want * size) / size;

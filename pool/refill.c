@@ -36,14 +36,14 @@
 #define HKM_GFP_EFFORT	(__GFP_NOFAIL | __GFP_RETRY_MAYFAIL | __GFP_MEMALLOC | \
 			 __GFP_HIGH)
 
-/* Lists the blocks of @run, in random order if so asked. */
+/* Lists the blocks of @run, one at least, in random order if so asked. */
 static unsigned int run_list(const struct hkm_run *run, u32 size, void **blocks,
 			     struct rnd_state *rnd)
 {
 	unsigned int nr = 0, i;
-	void *block;
+	void *block = run->next;
 
-	for (block = run->next; block < run->end; block += size) {
+	do {
 		i = nr;
 		if (hkm_random_order) {
 			i = prandom_u32_state(rnd) % (nr + 1);
@@ -51,7 +51,8 @@ static unsigned int run_list(const struct hkm_run *run, u32 size, void **blocks,
 		}
 		blocks[i] = block;
 		nr++;
-	}
+		block += size;
+	} while (block < run->end);
 	return nr;
 }
 
@@ -87,6 +88,8 @@ static void chunk_install(struct hkm_cpu *cpu, const struct hkm_chunk *chunk,
 	if (block && !hkm_random_order) {
 		*block = run.next;
 		run.next += size;
+		if (run.next == run.end)
+			return;
 		block = NULL;
 	}
 	/* A run of one block is not worth an active page. */
