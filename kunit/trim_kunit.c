@@ -257,6 +257,26 @@ static void fruitless_passes_become_rare(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, hkm_reclaim_all(), 8);
 }
 
+static void end_of_what_was_scattered_is_noticed(struct kunit *test)
+{
+	struct hkm_chunk *chunk[8];
+	unsigned int i;
+
+	hkm_kunit_policy(test)->cap_chunks[HKM_CLASS_4K] = 1;
+	for (i = 0; i < 8; i++)
+		chunk[i] = chunk_stocked(test, HKM_CLASS_4K, i, 1);
+	hkm_kunit_count_allocs(HKM_CLASS_4K, 8);
+	for (i = 0; i < 3; i++)
+		hkm_reclaim_tick();
+	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_4K), 8);
+	/* Three more would be left out, were all still in use. */
+	for (i = 0; i < 8; i++)
+		hkm_kunit_remote_push(HKM_CLASS_4K, chunk[i]->base);
+	hkm_reclaim_tick();
+	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_4K), 1);
+	hkm_reclaim_all();
+}
+
 static void pauses_end_below_cap_too(struct kunit *test)
 {
 	struct hkm_policy *policy = hkm_kunit_policy(test);
@@ -438,6 +458,7 @@ static struct kunit_case trim_cases[] = {
 	KUNIT_CASE(stricter_policy_finds_idle_stock),
 	KUNIT_CASE(idle_class_stays_idle),
 	KUNIT_CASE(class_that_was_idle_takes_a_bundle),
+	KUNIT_CASE(end_of_what_was_scattered_is_noticed),
 	KUNIT_CASE(trim_under_traffic_loses_nothing),
 	{}
 };

@@ -338,13 +338,6 @@ static __always_inline bool alloc_hot(size_t size, gfp_t flags, void **block,
 	return true;
 }
 
-/* Whether a request is for the pool. */
-static bool is_served(size_t size, gfp_t flags)
-{
-	return (hkm_size_step(size) < HKM_NR_STEPS || hkm_size_is_large(size)) &&
-	       !(flags & HKM_GFP_KERNEL_ONLY);
-}
-
 /* What the class table does not serve: large sizes, and what is kmalloc()'s. */
 static __always_inline bool is_odd(size_t size, gfp_t flags)
 {

@@ -172,8 +172,6 @@ static noinline void ring_grow(struct hkm_cpu *cpu, unsigned int bin)
 	u32 size = hkm_classes[bin].size_bytes;
 	u32 want = min_t(u32, ring->limit ?: 1, ring_room(cpu, bin)), more;
 
-
-
 	more = budget_room(cpu, bin, want * size) / size;
 	hkm_cpu_budget(cpu)->parked_bytes += more * size;
 	ring->limit += more;

@@ -45,12 +45,14 @@
  * @at_cap: free memory was at or over CAP at the latest tick
  * @pause: ticks until the next pass
  * @next_pause: @pause after a fruitless pass
+ * @live: blocks that callers held at the latest fruitless pass
  * @scattered: since the latest tick the shrinker found nothing to give back
  */
 struct bin_age {
 	bool at_cap;
 	u8 pause;
 	u8 next_pause;
+	s64 live;
 	bool scattered;
 };
 
@@ -106,18 +108,23 @@ static void cpus_flush(const struct bin_set *bins)
 		cpu_flush(cpu, bins);
 }
 
-/*
- * Free memory of a bin, in 64 KiB chunks: about what a pass could give back,
- * were it not scattered.
- */
-static long free_chunks(unsigned int bin)
+/* Blocks that callers hold. */
+static s64 live_blocks(unsigned int bin)
 {
-	u32 size = hkm_classes[bin].size_bytes;
 	struct hkm_class_stats sum;
-	s64 live_bytes;
 
 	hkm_stats_read(bin, &sum);
-	live_bytes = max_t(s64, hkm_stats_live(&sum), 0) * size;
+	return max_t(s64, hkm_stats_live(&sum), 0);
+}
+
+/*
+ * Free memory of a bin with @live blocks held, in 64 KiB chunks: about what a
+ * pass could give back, were it not scattered.
+ */
+static long free_chunks(unsigned int bin, s64 live)
+{
+	s64 live_bytes = live * hkm_classes[bin].size_bytes;
+
 	return hkm_chunk_count(bin) -
 	       (long)((live_bytes + HKM_CHUNK_BYTES - 1) >> HKM_CHUNK_SHIFT);
 }
@@ -165,20 +172,26 @@ static void cpus_age(unsigned int idle_ticks, struct bin_set *all)
 static void bin_tick(unsigned int bin, long cap, bool idle)
 {
 	struct bin_age *age = &bin_ages[bin];
-	long held = free_chunks(bin), keep = idle ? 0 : cap, got;
+	s64 live = live_blocks(bin);
+	long held = free_chunks(bin, live), keep = idle ? 0 : cap, got;
 
-	if (age->pause) {
+	if (age->pause && live > age->live / 2) {
+		/* What was in the way is still there. */
 		age->pause--;
 	} else if (held > keep) {
 		got = hkm_trim_bin_locked(bin, keep);
+		age->pause = 0;
 		if (got >= (held - keep + 7) / 8) {
 			age->next_pause = 0;
 		} else {
 			/* What is free is scattered, and may be for long. */
 			age->next_pause = min(2 * age->next_pause + 1, PAUSE_MAX);
 			age->pause = age->next_pause;
+			age->live = live;
 		}
 		held -= got;
+	} else {
+		age->pause = 0;
 	}
 	WRITE_ONCE(age->at_cap, held >= cap);
 	WRITE_ONCE(age->scattered, false);
@@ -331,7 +344,7 @@ static unsigned long shrink_count(struct shrinker *shrinker,
 	long nr = 0;
 
 	for (bin = 0; bin < hkm_nr_bins; bin++)
-		nr += bin_shrinkable(bin) ? max(free_chunks(bin), 0L) :
+		nr += bin_shrinkable(bin) ? max(free_chunks(bin, live_blocks(bin)), 0L) :
 					    hkm_inventory_count(bin);
 	return nr ?: SHRINK_EMPTY;
 }
