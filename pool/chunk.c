@@ -278,8 +278,9 @@ static struct page *pages_get(int nid, gfp_t gfp, unsigned int order)
  * @gfp: how hard to try; with __GFP_ZERO the blocks are cleared
  *
  * A class that prefers a span of several chunks gets a single chunk where no
- * such span is free, unless its block is as large as the span. All blocks are marked as free, also those that will be
- * handed out unused: a free of one that is not live is then refused.
+ * such span is free, unless its block is as large as the span. All blocks are
+ * marked as free, also those that will be handed out unused: a free of one that
+ * is not live is then refused.
  *
  * Context: Any but NMI; may sleep if @gfp allows.
  * Return: the descriptor, whose blocks are all the caller's; NULL on failure.

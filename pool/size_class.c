@@ -48,8 +48,9 @@ static unsigned long span_waste(unsigned long span_bytes, u32 size_bytes)
  * @size_bytes: block size, a multiple of the grain, or from one chunk on a power
  *	of two; 0 for a class not in use
  *
- * A block of a chunk or more is a span by itself. Of others, one chunk makes a span where its blocks leave at most 1/8 of it unused; else
- * the smallest span of up to four chunks that leaves the smallest share.
+ * A block of a chunk or more is a span by itself. Of others, one chunk makes a
+ * span where its blocks leave at most 1/8 of it unused; else the smallest span of
+ * up to four chunks that leaves the smallest share.
  */
 void hkm_class_set(struct hkm_class *cl, u32 size_bytes)
 {

@@ -144,7 +144,7 @@ static void run_on(bool there, work_func_t fn)
 	for_each_online_cpu(i) {
 		struct work_struct *work = per_cpu_ptr(&works, i);
 
-		if ((i == cpu) != there)
+		if (there != (i == cpu))
 			continue;
 		INIT_WORK(work, fn);
 		queue_work_on(i, queue, work);

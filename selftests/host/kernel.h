@@ -78,6 +78,10 @@ typedef struct { long counter; } atomic_long_t;
 #define SZ_8K			0x2000
 #define SZ_16K			0x4000
 #define SZ_32K			0x8000
+#define SZ_64K			0x10000
+#define SZ_128K			0x20000
+#define SZ_256K			0x40000
+#define SZ_512K			0x80000
 #define SZ_1M			0x100000
 #define ARRAY_SIZE(a)		(sizeof(a) / sizeof((a)[0]))
 #define BIT(n)			(1UL << (n))
