@@ -317,10 +317,13 @@ static long reclaim_all(void)
  */
 long hkm_reclaim_all(void)
 {
-	long nr;
+	unsigned int id;
+	long nr = 0;
 
 	mutex_lock(&hkm_trim_lock);
-	nr = reclaim_all();
+	cpus_flush();
+	for (id = 0; id < HKM_NR_CLASSES; id++)
+		nr += hkm_trim_bin_locked(id, 0);
 	mutex_unlock(&hkm_trim_lock);
 	return nr;
 }
