@@ -444,13 +444,3 @@ long hkm_chunk_count(unsigned int bin)
 	return atomic_long_read(&nr_chunks[bin]);
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_chunk_count);
-
-/**
- * hkm_chunk_leaving() - 64 KiB chunks released whose pages are not free yet
- *
- * Return: their number now; rcu_barrier() waits for them.
- */
-long hkm_chunk_leaving(void)
-{
-	return atomic_long_read(&nr_leaving);
-}

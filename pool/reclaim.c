@@ -295,20 +295,6 @@ bool hkm_reclaim_at_cap(unsigned int bin)
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_reclaim_at_cap);
 
-/* Under hkm_trim_lock. */
-static long reclaim_all(void)
-{
-	struct bin_set all;
-	unsigned int bin;
-	long nr = 0;
-
-	bitmap_fill(all.bits, HKM_MAX_BINS);
-	cpus_flush(&all);
-	for (bin = 0; bin < hkm_nr_bins; bin++)
-		nr += hkm_trim_bin_locked(bin, 0);
-	return nr;
-}
-
 /**
  * hkm_reclaim_all() - give back all that can be
  *
@@ -317,13 +303,15 @@ static long reclaim_all(void)
  */
 long hkm_reclaim_all(void)
 {
-	unsigned int id;
+	struct bin_set all;
+	unsigned int bin;
 	long nr = 0;
 
+	bitmap_fill(all.bits, HKM_MAX_BINS);
 	mutex_lock(&hkm_trim_lock);
-	cpus_flush();
-	for (id = 0; id < HKM_NR_CLASSES; id++)
-		nr += hkm_trim_bin_locked(id, 0);
+	cpus_flush(&all);
+	for (bin = 0; bin < hkm_nr_bins; bin++)
+		nr += hkm_trim_bin_locked(bin, 0);
 	mutex_unlock(&hkm_trim_lock);
 	return nr;
 }
