@@ -8,13 +8,14 @@
 #include "learner/policy.h"
 #include "learner/sysfs.h"
 #include "pool/api.h"
-#include "pool/chunk.h"
+#include "pool/chunk_map.h"
 #include "pool/cpu_cache.h"
 #include "pool/debug.h"
 #include "pool/freelist.h"
 #include "pool/harden.h"
 #include "pool/reclaim.h"
 #include "pool/refill.h"
+#include "pool/reserve.h"
 #include "pool/sample.h"
 #include "pool/size_class.h"
 #include "pool/tools.h"
@@ -96,9 +97,10 @@ static int __init hakmem_init(void)
 	err = hkm_chunk_map_init();
 	if (err)
 		goto policy;
+	hkm_reserve_init();
 	err = hkm_shared_init();
 	if (err)
-		goto chunk_map;
+		goto reserve;
 	err = hkm_cpu_init();
 	if (err)
 		goto shared;
@@ -125,7 +127,8 @@ cpu:
 	hkm_cpu_exit();
 shared:
 	hkm_shared_exit();
-chunk_map:
+reserve:
+	hkm_reserve_exit();
 	hkm_chunk_map_exit();
 policy:
 	hkm_policy_exit();
@@ -144,6 +147,7 @@ static void __exit hakmem_exit(void)
 	hkm_cpu_exit();
 	hkm_shared_exit();
 	hkm_chunk_map_exit();
+	hkm_reserve_exit();
 	hkm_policy_exit();
 }
 

@@ -13,7 +13,7 @@ static bool install(struct hkm_chunk *chunk, bool zeroed)
 		.next = chunk->base,
 		.end = chunk->base + chunk->nr_blocks *
 		       hkm_classes[chunk->bin].size_bytes,
-		.span_bytes = HKM_CHUNK_BYTES << chunk->span_order,
+		.span_bytes = hkm_chunk_bytes(chunk),
 		.zeroed = zeroed,
 	};
 	struct hkm_cpu *cpu = hkm_kunit_cpu_get();

@@ -48,7 +48,7 @@ static void all_of_a_chunk_is_found(struct kunit *test)
 		const void *base = chunk->base;
 
 		KUNIT_EXPECT_TRUE(test, IS_ALIGNED((unsigned long)base, bytes));
-		KUNIT_EXPECT_EQ(test, map_errors(base, chunk->span_order, chunk), 0U);
+		KUNIT_EXPECT_EQ(test, map_errors(base, chunk->order - HKM_CHUNK_ORDER, chunk), 0U);
 		KUNIT_EXPECT_TRUE(test, hkm_owns(base));
 		/* The only chunk there is. */
 		KUNIT_EXPECT_PTR_EQ(test, lookup(base - 1), (struct hkm_chunk *)NULL);
@@ -73,7 +73,7 @@ static void all_of_a_span_is_found(struct kunit *test)
 		hkm_kunit_dyn1(test, span[i].size_bytes);
 		chunk = hkm_kunit_chunk(test, HKM_CLASS_DYN1, 0);
 		base = chunk->base;
-		KUNIT_ASSERT_EQ(test, chunk->span_order, span[i].order);
+		KUNIT_ASSERT_EQ(test, hkm_chunk_span(chunk), 1U << span[i].order);
 		KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_DYN1),
 				1L << span[i].order);
 		KUNIT_EXPECT_TRUE(test,

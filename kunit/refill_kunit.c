@@ -299,7 +299,7 @@ static void spans_fall_back_to_chunks(struct kunit *test)
 	/* A block of 128 KiB needs them all. */
 	KUNIT_EXPECT_NULL(test, large);
 	KUNIT_ASSERT_NOT_NULL(test, chunk);
-	KUNIT_EXPECT_EQ(test, chunk->span_order, 0);
+	KUNIT_EXPECT_EQ(test, chunk->order, HKM_CHUNK_ORDER);
 	KUNIT_EXPECT_EQ(test, chunk->nr_blocks, 1);
 	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_DYN1), 1);
 	KUNIT_EXPECT_TRUE(test, hkm_owns(chunk->base + HKM_CHUNK_BYTES - 1));

@@ -2,6 +2,7 @@
 /*
  * The policy in force.
  */
+#include <linux/mutex.h>
 #include <linux/percpu.h>
 #include <linux/slab.h>
 
@@ -12,11 +13,15 @@
 #define HKM_CPU_BUDGET_BYTES	SZ_1M
 #define HKM_IDLE_MS		10000
 #define HKM_CAP_CHUNKS		64
+#define HKM_RESERVE_CHUNKS	4
 
 struct hkm_policy __rcu *hkm_policy;
 EXPORT_SYMBOL_IF_KUNIT(hkm_policy);
 
 DEFINE_PER_CPU(const u8 *, hkm_bin_of);
+
+/* Held from hkm_policy_edit() to hkm_policy_commit(). */
+static DEFINE_MUTEX(edit_lock);
 
 /*
  * A refill takes two spans, to become active pages A and B; four where a span
@@ -51,6 +56,59 @@ void hkm_policy_publish(struct hkm_policy *policy)
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_policy_publish);
 
+static bool policy_is_valid(const struct hkm_policy *policy)
+{
+	return policy->reserve_chunks <= HKM_RESERVE_CHUNKS_MAX;
+}
+
+static void policy_free_rcu(struct rcu_head *rcu)
+{
+	kfree(container_of(rcu, struct hkm_policy, rcu));
+}
+
+/**
+ * hkm_policy_edit() - begin a change
+ *
+ * Context: Task; may sleep. Others that would change the policy wait until
+ * hkm_policy_commit(), if this succeeds.
+ * Return: a copy of the policy in force, which is the caller's; NULL without memory.
+ */
+struct hkm_policy *hkm_policy_edit(void)
+{
+	struct hkm_policy *policy;
+
+	mutex_lock(&edit_lock);
+	policy = kmemdup(rcu_dereference_protected(hkm_policy, true),
+			 sizeof(*policy), GFP_KERNEL);
+	if (!policy)
+		mutex_unlock(&edit_lock);
+	return policy;
+}
+EXPORT_SYMBOL_IF_KUNIT(hkm_policy_edit);
+
+/**
+ * hkm_policy_commit() - end a change
+ * @policy: what hkm_policy_edit() returned; not the caller's any more
+ *
+ * Context: Task.
+ * Return: 0; -EINVAL if a value is out of bounds, and then nothing has changed.
+ */
+int hkm_policy_commit(struct hkm_policy *policy)
+{
+	struct hkm_policy *old = rcu_dereference_protected(hkm_policy, true);
+	bool valid = policy_is_valid(policy);
+
+	if (valid) {
+		hkm_policy_publish(policy);
+		call_rcu(&old->rcu, policy_free_rcu);
+	} else {
+		kfree(policy);
+	}
+	mutex_unlock(&edit_lock);
+	return valid ? 0 : -EINVAL;
+}
+EXPORT_SYMBOL_IF_KUNIT(hkm_policy_commit);
+
 int __init hkm_policy_init(void)
 {
 	struct hkm_policy *policy = kzalloc(sizeof(*policy), GFP_KERNEL);
@@ -59,6 +117,7 @@ int __init hkm_policy_init(void)
 	if (!policy)
 		return -ENOMEM;
 	policy->cpu_budget_bytes = HKM_CPU_BUDGET_BYTES;
+	policy->reserve_chunks = HKM_RESERVE_CHUNKS;
 	policy->idle_ms = HKM_IDLE_MS;
 	for (id = 0; id < HKM_NR_CLASSES; id++) {
 		policy->cap_chunks[id] = HKM_CAP_CHUNKS;

@@ -15,21 +15,25 @@
 /**
  * struct hkm_policy - one set of decisions
  * @cpu_budget_bytes: most that one CPU's rings and active pages may hold
+ * @reserve_chunks: 64 KiB chunks kept on each node for callers that cannot sleep
  * @idle_ms: what a CPU or class has not used for this long is drained
  * @cap_chunks: per class, 64 KiB chunks of free memory that it may hold on each
  *	node
  * @bundle: per class, spans that one refill takes, 4 chunks in all at most; of
  *	large blocks, one
  * @bin_of: per node, bin for each step of sizes, see hkm_size_step()
+ * @rcu: for the policy that took its place
  *
  * Readers use RCU with preemption off.
  */
 struct hkm_policy {
 	u32 cpu_budget_bytes;
+	u32 reserve_chunks;
 	u32 idle_ms;
 	u16 cap_chunks[HKM_NR_CLASSES];
 	u8 bundle[HKM_NR_CLASSES];
 	u8 bin_of[HKM_MAX_NODES][HKM_NR_STEPS];
+	struct rcu_head rcu;
 };
 
 extern struct hkm_policy __rcu *hkm_policy;
@@ -48,7 +52,12 @@ static __always_inline const u8 *hkm_policy_bins(void)
 	return __this_cpu_read(hkm_bin_of);
 }
 
+/* Bounds of what may be asked for. */
+#define HKM_RESERVE_CHUNKS_MAX	256
+
 void hkm_policy_publish(struct hkm_policy *policy);
+struct hkm_policy *hkm_policy_edit(void);
+int hkm_policy_commit(struct hkm_policy *policy);
 
 int hkm_policy_init(void);
 void hkm_policy_exit(void);

@@ -12,6 +12,7 @@
 #include "../pool/chunk.h"
 #include "../pool/inventory.h"
 #include "../pool/reclaim.h"
+#include "../pool/reserve.h"
 #include "../pool/size_class.h"
 #include "../pool/stats.h"
 
@@ -89,6 +90,60 @@ static struct attribute *class_attrs[] = {
 };
 ATTRIBUTE_GROUPS(class);
 
+static ssize_t reserve_chunks_show(struct kobject *kobj,
+				   struct kobj_attribute *attr, char *buf)
+{
+	unsigned int chunks;
+
+	rcu_read_lock_sched();
+	chunks = rcu_dereference_sched(hkm_policy)->reserve_chunks;
+	rcu_read_unlock_sched();
+	return sysfs_emit(buf, "%u\n", chunks);
+}
+
+static ssize_t reserve_chunks_store(struct kobject *kobj,
+				    struct kobj_attribute *attr,
+				    const char *buf, size_t count)
+{
+	struct hkm_policy *policy;
+	unsigned int chunks;
+	int err;
+
+	if (kstrtouint(buf, 10, &chunks))
+		return -EINVAL;
+	policy = hkm_policy_edit();
+	if (!policy)
+		return -ENOMEM;
+	policy->reserve_chunks = chunks;
+	err = hkm_policy_commit(policy);
+	if (err)
+		return err;
+	hkm_reserve_fill();
+	return count;
+}
+
+static struct kobj_attribute reserve_chunks_attr = __ATTR_RW(reserve_chunks);
+
+static ssize_t reserve_chunks_effective_show(struct kobject *kobj,
+					     struct kobj_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%ld\n", hkm_reserve_count());
+}
+
+static struct kobj_attribute reserve_chunks_effective_attr =
+	__ATTR_RO(reserve_chunks_effective);
+
+static struct attribute *policy_attrs[] = {
+	&reserve_chunks_attr.attr,
+	&reserve_chunks_effective_attr.attr,
+	NULL
+};
+
+static const struct attribute_group policy_group = {
+	.name	= "policy",
+	.attrs	= policy_attrs,
+};
+
 static ssize_t trim_store(struct kobject *kobj, struct kobj_attribute *attr,
 			  const char *buf, size_t count)
 {
@@ -99,6 +154,21 @@ static ssize_t trim_store(struct kobject *kobj, struct kobj_attribute *attr,
 }
 
 static struct kobj_attribute trim_attr = __ATTR_WO(trim);
+
+static struct attribute *root_attrs[] = {
+	&trim_attr.attr,
+	NULL
+};
+
+static const struct attribute_group root_group = {
+	.attrs	= root_attrs,
+};
+
+static const struct attribute_group *root_groups[] = {
+	&root_group,
+	&policy_group,
+	NULL
+};
 
 static void class_dir_release(struct kobject *kobj)
 {
@@ -126,7 +196,7 @@ int __init hkm_sysfs_init(void)
 	hkm_root = kobject_create_and_add("hakmem", kernel_kobj);
 	if (!hkm_root)
 		return -ENOMEM;
-	err = sysfs_create_file(hkm_root, &trim_attr.attr);
+	err = sysfs_create_groups(hkm_root, root_groups);
 	if (err)
 		goto put_root;
 	err = -ENOMEM;

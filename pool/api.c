@@ -164,6 +164,20 @@ static void *refill(unsigned int bin, unsigned int home, gfp_t flags,
 	return hkm_alloc_refill(bin, home, NUMA_NO_NODE, flags, zeroed);
 }
 
+/* What is kept for those who cannot sleep: of the bin's node, or of any. */
+static noinline void *alloc_reserved(unsigned int bin, unsigned int home, gfp_t flags)
+{
+	unsigned int any = hkm_bin_class(bin);
+	void *block;
+
+	if (gfpflags_allow_blocking(flags))
+		return NULL;
+	block = hkm_alloc_reserved(bin, home);
+	for (; !block && any < hkm_nr_bins; any += HKM_NR_CLASSES)
+		block = hkm_alloc_reserved(any, home);
+	return block;
+}
+
 /*
  * There is no block of a large class, nor, as far as that was tried, are there
  * pages for one: memory may be in pieces, and one of the next larger class stocked.
@@ -209,6 +223,8 @@ static void *pool_slow(size_t size, gfp_t flags, unsigned int bin,
 			block = refill(bin, home, flags, &zeroed);
 		if (unlikely(!block))
 			block = alloc_larger(&bin, home, !in_nmi(), &zeroed);
+		if (unlikely(!block) && !in_nmi())
+			block = alloc_reserved(bin, home, flags);
 	}
 	if (unlikely(!block)) {
 		hkm_count(bin, HKM_unserved);
@@ -257,6 +273,8 @@ static void *alloc_on_node(size_t size, gfp_t flags, int nid, unsigned long site
 	if (!block && !in_nmi())
 		block = hkm_alloc_refill(bin, home, nid, flags | __GFP_THISNODE,
 					 &zeroed);
+	if (!block && !in_nmi() && !gfpflags_allow_blocking(flags))
+		block = hkm_alloc_reserved(bin, home);
 	if (block) {
 		block = block_deliver(block, size, flags, bin, site, zeroed);
 		hkm_leak_alloc(block, hkm_classes[bin].size_bytes, flags);
@@ -517,17 +535,6 @@ static void report_odd(const void *p, const struct hkm_chunk *chunk,
 			   HKM_DOUBLE_FREE : HKM_INTERIOR_FREE, p, site);
 }
 
-/* Not a live block of the pool. Ends the caller's preempt_disable(). */
-static noinline void free_odd(const void *p, const struct hkm_chunk *chunk,
-			      unsigned long site)
-{
-	if (chunk != &hkm_no_chunk)
-		report_odd(p, chunk, site);
-	preempt_enable();
-	if (chunk == &hkm_no_chunk)
-		free_foreign(p, site);
-}
-
 /*
  * The ring is full, in use, or watched. Ends the busy section and
  * preempt_disable().
@@ -573,6 +580,36 @@ static noinline void free_cleared(void *block, struct hkm_chunk *chunk,
 	free_slow(block, chunk, hkm_cpu_enter(), site);
 }
 
+/* Frees a block of a fragment. Ends the caller's preempt_disable(). */
+static void free_fragment(void *block, struct hkm_chunk *chunk, unsigned long site)
+{
+	if (IS_ENABLED(CONFIG_DEBUG_KMEMLEAK) && in_nmi())
+		return hkm_nmi_free(block);
+	if (want_init_on_free())
+		return free_cleared(block, chunk, site);
+	block_withdraw(block, chunk);
+	free_slow(block, chunk, hkm_cpu_enter(), site);
+}
+
+/*
+ * Not a live block of a chunk that the map names: of a fragment, or none. Ends the
+ * caller's preempt_disable().
+ */
+static noinline void free_odd(const void *p, struct hkm_chunk *entry,
+			      unsigned long site)
+{
+	struct hkm_chunk *chunk = hkm_chunk_resolve(entry, p);
+
+	if (chunk != entry && hkm_chunk_block_start(chunk, p) &&
+	    !hkm_block_is_marked(p))
+		return free_fragment((void *)p, chunk, site);
+	if (chunk != &hkm_no_chunk)
+		report_odd(p, chunk, site);
+	preempt_enable();
+	if (chunk == &hkm_no_chunk)
+		free_foreign(p, site);
+}
+
 /**
  * hkm_kfree() - free memory
  * @p: what one of the allocation functions, or kmalloc(), returned; or NULL
@@ -590,7 +627,7 @@ void hkm_kfree(const void *p)
 	unsigned long nr;
 
 	preempt_disable();
-	chunk = hkm_chunk_lookup_raw(p);
+	chunk = hkm_map_lookup(p);
 	if (unlikely(!hkm_chunk_block_start(chunk, p) || hkm_block_is_marked(p)))
 		return free_odd(p, chunk, _RET_IP_);
 	if (IS_ENABLED(CONFIG_DEBUG_KMEMLEAK) && in_nmi())
@@ -644,8 +681,8 @@ void *hkm_block_of(const void *p)
 	preempt_disable();
 	chunk = hkm_chunk_lookup(p);
 	if (likely(chunk))
-		block = chunk->slot[(p - chunk->base) /
-				    hkm_classes[chunk->bin].size_bytes].block;
+		block = hkm_chunk_block(chunk, (p - chunk->base) /
+					hkm_classes[chunk->bin].size_bytes);
 	preempt_enable();
 	return block ?: hkm_sample_block_of(p);
 }
@@ -717,8 +754,8 @@ static void refuse(const void *p, unsigned long site)
 	const struct hkm_chunk *chunk;
 
 	preempt_disable();
-	chunk = hkm_chunk_lookup_raw(p);
-	if (chunk != &hkm_no_chunk)
+	chunk = hkm_chunk_lookup(p);
+	if (chunk)
 		report_odd(p, chunk, site);
 	else
 		hkm_report_refused(HKM_FOREIGN_FREE, p, site);

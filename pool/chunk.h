@@ -34,19 +34,22 @@ struct hkm_slot {
 #define HKM_LINK_END	((struct hkm_slot *)1)
 
 /**
- * struct hkm_chunk - descriptor of one span of 1 to 16 chunks
- * @base: first block; the span's first byte
- * @magic: copy of the class's, beside @base for the free path
+ * struct hkm_chunk - descriptor of a page block that is cut into blocks
+ * @base: first block; the page block's first byte
+ * @magic: copy of the class's, beside @base for the free path; 0 in an area, so
+ *	that no address is a block of it, see fragment.c
+ * @slot_magic: of the distance between slots: that of blocks, but in an area
  * @ring_offset: where in a CPU's front end the class's ring is
  * @bin: size class and node
- * @home: shard of the call site that the span was allocated for
- * @span_order: log2 of its chunks
- * @nr_blocks: blocks in the span
+ * @home: shard of the call site that it was allocated for
+ * @order: of the page block: of a span of 1 to 16 chunks, or less in a fragment
+ * @nr_blocks: blocks in it
  * @nr_free: blocks on @chain
  * @chain: private chain of the blocks that trim has collected
  * @next: next chunk in trim's list, or in the inventory
  * @rcu: descriptors and pages outlive a grace period: poppers may look
- * @slot: one per block, and one taken for ever: for the rest behind the last
+ * @slot: one per block, and one taken for ever: for the rest behind the last;
+ *	none in a fragment, whose area has them
  *
  * Constant from hkm_chunk_create() on, but for @slot; for @nr_free, @chain and
  * @next, which trim or the inventory own; and for @home, which a refill sets while
@@ -55,10 +58,11 @@ struct hkm_slot {
 struct hkm_chunk {
 	void *base;
 	u64 magic;
+	u64 slot_magic;
 	u32 ring_offset;
 	u8 bin;
 	u8 home;
-	u8 span_order;
+	u8 order;
 	u16 nr_blocks;
 	u16 nr_free;
 	struct hkm_slot *chain;
@@ -96,13 +100,14 @@ extern struct hkm_map __rcu *hkm_map;
 extern struct hkm_chunk hkm_no_chunk;
 
 /**
- * hkm_chunk_lookup_raw() - find the chunk that holds an address
+ * hkm_map_lookup() - find what the map has for an address
  * @p: any address whatsoever; nothing near it is read
  *
  * Context: Any, with preemption off.
- * Return: the descriptor, or &hkm_no_chunk for an address not of the pool.
+ * Return: a chunk; an area, of which hkm_fragment_lookup() tells more; or
+ * &hkm_no_chunk for an address not of the pool.
  */
-static __always_inline struct hkm_chunk *hkm_chunk_lookup_raw(const void *p)
+static __always_inline struct hkm_chunk *hkm_map_lookup(const void *p)
 {
 	unsigned long off = (unsigned long)p - PAGE_OFFSET;
 	const struct hkm_map *map = rcu_dereference_sched(hkm_map);
@@ -113,7 +118,7 @@ static __always_inline struct hkm_chunk *hkm_chunk_lookup_raw(const void *p)
 		return &hkm_no_chunk;
 	/* Pairs with the cmpxchg_release() in map_leaf_get(). */
 	leaf = READ_ONCE(map->leaf[top]);
-	/* Pairs with the smp_store_release() in map_set(). */
+	/* Pairs with the smp_store_release() in hkm_map_set(). */
 	return READ_ONCE(leaf->chunk[(off >> HKM_CHUNK_SHIFT) &
 				     (HKM_LEAF_ENTRIES - 1)]);
 }
@@ -123,7 +128,7 @@ static __always_inline struct hkm_chunk *hkm_chunk_lookup_raw(const void *p)
  * an address is inside the map, which only grows.
  */
 static __always_inline struct hkm_chunk *
-hkm_chunk_lookup_block(const struct hkm_map *map, unsigned long off)
+hkm_map_lookup_block(const struct hkm_map *map, unsigned long off)
 {
 	unsigned long top = off >> (HKM_CHUNK_SHIFT + HKM_LEAF_SHIFT);
 	const struct hkm_map_leaf *leaf = READ_ONCE(map->leaf[top]);
@@ -132,12 +137,64 @@ hkm_chunk_lookup_block(const struct hkm_map *map, unsigned long off)
 				     (HKM_LEAF_ENTRIES - 1)]);
 }
 
-/* The same, with NULL for an address that is not the pool's. */
+struct hkm_chunk *hkm_fragment_lookup(const struct hkm_chunk *area, const void *p);
+
+/* The chunk of @p, by what hkm_map_lookup() had for it; or &hkm_no_chunk. */
+static inline struct hkm_chunk *hkm_chunk_resolve(struct hkm_chunk *entry,
+						  const void *p)
+{
+	return likely(entry->magic) ? entry : hkm_fragment_lookup(entry, p);
+}
+
+/**
+ * hkm_chunk_lookup() - find the chunk that holds an address
+ * @p: any address whatsoever; nothing near it is read
+ *
+ * Context: Any, with preemption off.
+ * Return: the descriptor, or NULL for an address not of the pool.
+ */
 static inline struct hkm_chunk *hkm_chunk_lookup(const void *p)
 {
-	struct hkm_chunk *chunk = hkm_chunk_lookup_raw(p);
+	struct hkm_chunk *chunk = hkm_chunk_resolve(hkm_map_lookup(p), p);
 
 	return chunk == &hkm_no_chunk ? NULL : chunk;
+}
+
+/*
+ * The slot of a block, by its offset in the direct map; hkm_no_chunk's if its
+ * chunk has left the pool.
+ */
+static __always_inline struct hkm_slot *
+hkm_block_slot(const struct hkm_map *map, const void *block, unsigned long off)
+{
+	struct hkm_chunk *entry = hkm_map_lookup_block(map, off);
+	unsigned int index;
+
+	hkm_block_index(block - entry->base, entry->slot_magic, &index);
+	return &entry->slot[index];
+}
+
+static inline bool hkm_chunk_is_fragment(const struct hkm_chunk *chunk)
+{
+	return chunk->order < HKM_CHUNK_ORDER;
+}
+
+static inline unsigned long hkm_chunk_bytes(const struct hkm_chunk *chunk)
+{
+	return PAGE_SIZE << chunk->order;
+}
+
+/* 64 KiB chunks in a span. */
+static inline unsigned int hkm_chunk_span(const struct hkm_chunk *chunk)
+{
+	return 1U << (chunk->order - HKM_CHUNK_ORDER);
+}
+
+/* The block of a number; that of nr_blocks is the rest behind the last. */
+static inline void *hkm_chunk_block(const struct hkm_chunk *chunk,
+				    unsigned int index)
+{
+	return chunk->base + index * hkm_classes[chunk->bin].size_bytes;
 }
 
 /* Whether @p is where a block of @chunk starts, or the rest behind the last. */
@@ -157,13 +214,10 @@ static inline bool hkm_chunk_block_index(const struct hkm_chunk *chunk,
 	       *index < chunk->nr_blocks;
 }
 
-int hkm_chunk_map_init(void);
-void hkm_chunk_map_exit(void);
-int hkm_map_watch_init(void);
-void hkm_map_watch_exit(void);
-
 struct hkm_chunk *hkm_chunk_create(unsigned int bin, unsigned int home,
 				   int nid, gfp_t gfp);
+struct hkm_chunk *hkm_chunk_create_reserved(unsigned int bin, unsigned int home);
+size_t hkm_chunk_descriptor_bytes(unsigned int order, unsigned int nr_blocks);
 void hkm_chunk_release(struct hkm_chunk *chunk);
 void hkm_chunk_for_each(void (*fn)(struct hkm_chunk *chunk, void *arg),
 			void *arg);
@@ -172,6 +226,7 @@ long hkm_chunk_pages_leaving(void);
 
 #if IS_ENABLED(CONFIG_KUNIT)
 extern int hkm_test_pages_left;
+extern unsigned int hkm_test_order_max;
 #endif
 
 #endif /* _HKM_CHUNK_H */

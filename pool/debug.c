@@ -81,7 +81,9 @@ static bool track_is_free(const struct hkm_track *track)
 static struct hkm_track *track_of(const struct hkm_chunk *chunk,
 				  unsigned int index)
 {
-	return (struct hkm_track *)&chunk->slot[chunk->nr_blocks + 1] + index;
+	unsigned int nr_slots = hkm_chunk_is_fragment(chunk) ? 0 : chunk->nr_blocks + 1;
+
+	return (struct hkm_track *)&chunk->slot[nr_slots] + index;
 }
 
 static void poison(void *block, u32 bytes)
@@ -118,8 +120,7 @@ static void poison_check(const void *block, const struct hkm_chunk *chunk)
 void hkm_debug_create(struct hkm_chunk *chunk)
 {
 	if (hkm_debug & HKM_DEBUG_POISON)
-		memset(chunk->base, HKM_POISON,
-		       HKM_CHUNK_BYTES << chunk->span_order);
+		memset(chunk->base, HKM_POISON, hkm_chunk_bytes(chunk));
 }
 
 /**
@@ -134,8 +135,8 @@ void hkm_debug_release(struct hkm_chunk *chunk)
 	if (!(hkm_debug & HKM_DEBUG_POISON))
 		return;
 	for (i = 0; i < chunk->nr_blocks; i++) {
-		hkm_kasan_unpoison(chunk->slot[i].block, bytes);
-		poison_check(chunk->slot[i].block, chunk);
+		hkm_kasan_unpoison(hkm_chunk_block(chunk, i), bytes);
+		poison_check(hkm_chunk_block(chunk, i), chunk);
 	}
 }
 

@@ -87,23 +87,9 @@ static u64 block_id(const void *block)
 	return ((unsigned long)block - PAGE_OFFSET) >> HKM_GRAIN_SHIFT;
 }
 
-/*
- * The slot of a block, by its offset in the direct map; hkm_no_chunk's if its
- * chunk has left the pool.
- */
-static __always_inline struct hkm_slot *
-block_slot(const struct hkm_map *map, const void *block, unsigned long off)
-{
-	struct hkm_chunk *chunk = hkm_chunk_lookup_block(map, off);
-	unsigned int index;
-
-	hkm_block_index(block - chunk->base, chunk->magic, &index);
-	return &chunk->slot[index];
-}
-
 static unsigned int block_home(const void *block)
 {
-	return hkm_chunk_lookup_raw(block)->home;
+	return hkm_map_lookup(block)->home;
 }
 
 /* Claims a block's slot for a chain. False: it was in the shared tier. */
@@ -169,7 +155,7 @@ static __always_inline struct hkm_slot *batch_pop(unsigned int bin,
 	while (old & id_mask) {
 		unsigned long off = (old & id_mask) << HKM_GRAIN_SHIFT;
 		struct hkm_slot *first =
-			block_slot(map, (void *)(PAGE_OFFSET + off), off);
+			hkm_block_slot(map, (void *)(PAGE_OFFSET + off), off);
 
 		new = (old & ~id_mask) | READ_ONCE(first->next);
 		/* Pairs with the release in batch_push(). */
@@ -232,7 +218,7 @@ unsigned int hkm_freelist_push(unsigned int bin, void *const *blocks,
 
 	for (block = blocks + nr; block-- > blocks; ) {
 		struct hkm_slot *slot =
-			block_slot(map, *block, (unsigned long)*block - page_offset);
+			hkm_block_slot(map, *block, (unsigned long)*block - page_offset);
 
 		if (unlikely(!slot_claim(slot, first))) {
 			block_refuse(bin, *block);
@@ -295,7 +281,7 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_freelist_pop);
 bool hkm_remote_push(unsigned int bin, void *block)
 {
 	struct hkm_shared *shared = &hkm_shared[bin];
-	struct hkm_slot *slot = block_slot(rcu_dereference_sched(hkm_map), block,
+	struct hkm_slot *slot = hkm_block_slot(rcu_dereference_sched(hkm_map), block,
 					   (unsigned long)block - PAGE_OFFSET);
 	struct hkm_slot **head, *old;
 	unsigned int home;
@@ -366,11 +352,9 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_remote_drain);
  */
 bool hkm_chain_add(struct hkm_chunk *chunk, void *block)
 {
-	struct hkm_slot *slot;
-	unsigned int index;
+	struct hkm_slot *slot = hkm_block_slot(rcu_dereference_sched(hkm_map), block,
+					       (unsigned long)block - PAGE_OFFSET);
 
-	hkm_chunk_block_index(chunk, block, &index);
-	slot = &chunk->slot[index];
 	if (!slot_claim(slot, chunk->chain)) {
 		block_refuse(chunk->bin, block);
 		return false;

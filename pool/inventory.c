@@ -41,7 +41,7 @@ static struct hkm_chunk *inventory_take(unsigned int bin)
 	if (chunk) {
 		inv->first = chunk->next;
 		WRITE_ONCE(inv->nr_chunks,
-			   inv->nr_chunks - (1L << chunk->span_order));
+			   inv->nr_chunks - hkm_chunk_span(chunk));
 	}
 	raw_spin_unlock_irqrestore(&inv->lock, flags);
 	return chunk;
@@ -75,7 +75,7 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_inventory_get);
 bool hkm_inventory_put(struct hkm_chunk *chunk, long keep)
 {
 	struct inventory *inv = &inventories[chunk->bin];
-	long nr = 1L << chunk->span_order;
+	long nr = hkm_chunk_span(chunk);
 	unsigned long flags;
 	bool room;
 
@@ -109,7 +109,7 @@ long hkm_inventory_shrink(unsigned int bin, long keep, long most)
 		chunk = inventory_take(bin);
 		if (!chunk)
 			break;
-		nr += 1L << chunk->span_order;
+		nr += hkm_chunk_span(chunk);
 		hkm_chunk_release(chunk);
 	}
 	return nr;

@@ -30,6 +30,7 @@
 #include "cpu_cache.h"
 #include "inventory.h"
 #include "reclaim.h"
+#include "reserve.h"
 #include "trim.h"
 #include "../include/hkm_compat.h"
 #include "../learner/policy.h"
@@ -220,6 +221,7 @@ void hkm_reclaim_tick(void)
 	for (bin = 0; bin < hkm_nr_bins; bin++)
 		bin_tick(bin, cap[hkm_bin_class(bin)], test_bit(bin, idle.bits));
 	mutex_unlock(&hkm_trim_lock);
+	hkm_reserve_fill();
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_reclaim_tick);
 

@@ -81,7 +81,7 @@ static void chunk_install(struct hkm_cpu *cpu, const struct hkm_chunk *chunk,
 	struct hkm_run run = {
 		.next = chunk->base,
 		.end = chunk->base + chunk->nr_blocks * size,
-		.span_bytes = HKM_CHUNK_BYTES << chunk->span_order,
+		.span_bytes = hkm_chunk_bytes(chunk),
 		.zeroed = zeroed,
 	};
 
@@ -176,7 +176,7 @@ void *hkm_alloc_refill(unsigned int bin, unsigned int home, int nid, gfp_t gfp,
 		if (!chunk[nr])
 			break;
 		trace_refill(chunk[nr]->bin, chunk[nr]->base,
-			     1U << chunk[nr]->span_order);
+			     hkm_chunk_bytes(chunk[nr]));
 		gfp &= ~__GFP_DIRECT_RECLAIM;
 	}
 	if (!nr)
@@ -205,6 +205,26 @@ void *hkm_alloc_kept(unsigned int bin, unsigned int home)
 	return chunks_install(&chunk, 1, 1, false);
 }
 
+/**
+ * hkm_alloc_reserved() - serve a request from the reserve, or not at all
+ * @bin: bin of the block
+ * @home: shard of the call site
+ *
+ * Context: Any but NMI.
+ * Return: a block, or NULL if the reserve of the bin's node is empty or does not
+ * fit.
+ */
+void *hkm_alloc_reserved(unsigned int bin, unsigned int home)
+{
+	struct hkm_chunk *chunk = hkm_chunk_create_reserved(bin, home);
+
+	if (!chunk)
+		return NULL;
+	hkm_count(bin, HKM_reserve_refills);
+	hkm_reclaim_kick();
+	return chunks_install(&chunk, 1, 1, false);
+}
+
 /*
  * Unload, after the last trim: what is left has live blocks. Names them. The
  * others are in the shared tier, and so are in a chain.
@@ -215,18 +235,21 @@ static void chunk_abandon(struct hkm_chunk *chunk, void *arg)
 	unsigned int *live = arg, i;
 
 	for (i = 0; i < chunk->nr_blocks; i++) {
-		const struct hkm_slot *slot = &chunk->slot[i];
-		const struct hkm_track *track = hkm_debug_track(chunk, slot->block);
+		void *block = hkm_chunk_block(chunk, i);
+		const struct hkm_track *track = hkm_debug_track(chunk, block);
+		const struct hkm_slot *slot;
 
+		slot = hkm_block_slot(rcu_dereference_protected(hkm_map, true), block,
+				      (unsigned long)block - PAGE_OFFSET);
 		if (slot->link != HKM_LINK_NONE || (*live)++ >= 32)
 			continue;
 		if (track)
 			pr_err("still in use: %px, class %s, %u bytes, allocated by %pS\n",
-			       slot->block, cl->name, cl->size_bytes,
+			       block, cl->name, cl->size_bytes,
 			       (void *)track->alloc_site);
 		else
 			pr_err("still in use: %px, class %s, %u bytes\n",
-			       slot->block, cl->name, cl->size_bytes);
+			       block, cl->name, cl->size_bytes);
 	}
 	/* A later free of its first block must not be taken for kmalloc()'s. */
 	set_page_private(virt_to_page(chunk->base), 1);

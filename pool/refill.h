@@ -10,6 +10,7 @@
 
 void *hkm_alloc_refill(unsigned int bin, unsigned int home, int nid, gfp_t gfp,
 		       bool *zeroed);
+void *hkm_alloc_reserved(unsigned int bin, unsigned int home);
 void *hkm_alloc_kept(unsigned int bin, unsigned int home);
 void hkm_pool_drain(void);
 

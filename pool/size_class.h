@@ -88,6 +88,12 @@ static inline unsigned int hkm_bin_class(unsigned int bin)
 	return bin % HKM_NR_CLASSES;
 }
 
+/* Index of a bin's node. */
+static inline unsigned int hkm_bin_node(unsigned int bin)
+{
+	return bin / HKM_NR_CLASSES;
+}
+
 /* The bin of the same class on node @nid. */
 static inline unsigned int hkm_bin_on(unsigned int bin, int nid)
 {

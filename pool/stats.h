@@ -18,7 +18,8 @@
 	X(remote_frees, "blocks freed by way of a remote stack")	\
 	X(remote_drains, "remote stacks drained")			\
 	X(refills, "chunks taken from the page allocator")		\
-	X(reuses, "chunks taken from the inventory")			\
+	X(reuses, "chunks taken from the inventory, or the reserve")	\
+	X(reserve_refills, "chunks taken from the reserve")		\
 	X(fallbacks, "requests handed to the kernel allocator")		\
 	X(slow_allocs, "misses that shared tier or refill served")	\
 	X(refill_allocs, "slow_allocs that were served with new chunks")	\

@@ -53,7 +53,8 @@ static unsigned int collect_some(unsigned int bin,
 	return nr;
 }
 
-static void chunk_settle(struct hkm_chunk *chunk, long keep, long *nr_released)
+/* Counts in @nr_bytes what it gives back. */
+static void chunk_settle(struct hkm_chunk *chunk, long keep, u64 *nr_bytes)
 {
 	bool whole = chunk->nr_free == chunk->nr_blocks;
 
@@ -64,9 +65,10 @@ static void chunk_settle(struct hkm_chunk *chunk, long keep, long *nr_released)
 		preempt_enable();
 		return;
 	}
-	if (hkm_inventory_put(chunk, keep))
+	/* A fragment is not worth keeping: there may be a chunk next time. */
+	if (!hkm_chunk_is_fragment(chunk) && hkm_inventory_put(chunk, keep))
 		return;
-	*nr_released += 1L << chunk->span_order;
+	*nr_bytes += hkm_chunk_bytes(chunk);
 	hkm_chunk_release(chunk);
 }
 
@@ -76,14 +78,14 @@ static void chunk_settle(struct hkm_chunk *chunk, long keep, long *nr_released)
  * @keep: 64 KiB chunks that may stay in its inventory
  *
  * Context: Task; may sleep.
- * Return: 64 KiB chunks given back.
+ * Return: 64 KiB chunks given back; what was in fragments is rounded up.
  */
 long hkm_trim_bin_locked(unsigned int bin, long keep)
 {
 	/* All there could be: others push while this goes on. */
 	u64 left = hkm_chunk_count(bin) * HKM_MAX_BLOCKS;
 	struct hkm_chunk *touched = NULL, *chunk;
-	long nr_released;
+	u64 nr_bytes;
 	unsigned int nr;
 
 	lockdep_assert_held(&hkm_trim_lock);
@@ -93,13 +95,13 @@ long hkm_trim_bin_locked(unsigned int bin, long keep)
 		cond_resched();
 	} while (nr && left);
 
-	nr_released = hkm_inventory_shrink(bin, keep, LONG_MAX);
+	nr_bytes = (u64)hkm_inventory_shrink(bin, keep, LONG_MAX) << HKM_CHUNK_SHIFT;
 	while ((chunk = touched)) {
 		touched = chunk->next;
-		chunk_settle(chunk, keep, &nr_released);
+		chunk_settle(chunk, keep, &nr_bytes);
 		cond_resched();
 	}
-	return nr_released;
+	return DIV_ROUND_UP(nr_bytes, HKM_CHUNK_BYTES);
 }
 
 /**

@@ -30,7 +30,7 @@ fill() { dd if=/dev/zero of=/mnt/hog bs=64k count=$(($1 / 64)) 2>/dev/null; }
 # Chunks given back, by what for.
 trims() {
 	awk '
-	/ trim: / { sub(/.*chunks=/, ""); chunks = $1 }
+	/ trim: / { sub(/.*bytes=/, ""); chunks = $1 / 65536 }
 	/=> (shrink_scan|oom_event|hkm_reclaim_tick)/ {
 		sub(/.*=> /, ""); sub(/ .*/, ""); sum[$1] += chunks
 	}

@@ -4,13 +4,14 @@
 . /files/ktap.sh
 
 CLASSES="2k 4k 8k 16k 32k 52k dyn1 64k 128k 256k 512k 1m"
+RESERVE=/sys/kernel/hakmem/policy/reserve_chunks
 VALUES="size_bytes chunks objects_live hits_ring hits_active misses slow_allocs
 	freelist_pops freelist_pushes cas_retries remote_frees remote_drains
 	refills reuses cap_chunks inventory_chunks fallbacks frees rejects unserved
-	refill_allocs samples"
+	refill_allocs reserve_refills samples"
 
 ktap_print_header
-ktap_set_plan 8
+ktap_set_plan 10
 
 # words WORD...: sorted, on one line
 words() { printf '%s\n' "$@" | sort | xargs; }
@@ -22,7 +23,9 @@ names() { find "$1" -mindepth 1 -maxdepth 1 -exec basename {} \; | sort | xargs;
 complete() {
 	local class
 
-	same "in $POOL" "classes trim" "$(names "$POOL")" || return 1
+	same "in $POOL" "classes policy trim" "$(names "$POOL")" || return 1
+	same "in policy" "reserve_chunks reserve_chunks_effective" \
+		"$(names "$POOL/policy")" || return 1
 	same "in classes" "$(words $CLASSES)" "$(names "$POOL/classes")" || return 1
 	for class in $CLASSES; do
 		same "in $class" "$(words $VALUES)" \
@@ -45,7 +48,7 @@ one_number() {
 all_numbers() {
 	local file
 
-	for file in "$POOL"/classes/*/*; do
+	for file in "$POOL"/classes/*/* "$POOL"/policy/*; do
 		one_number "$file" && continue
 		ktap_print_msg "$file: $(cat "$file")"
 		return 1
@@ -54,7 +57,35 @@ all_numbers() {
 
 read_only() {
 	same "modes" 444 "$(find "$POOL/classes" -type f -exec stat -c %a {} + | sort -u)" &&
+		same "mode of reserve_chunks" 644 "$(stat -c %a $RESERVE)" &&
+		same "mode of reserve_chunks_effective" 444 "$(stat -c %a ${RESERVE}_effective)" &&
 		same "mode of trim" 200 "$(stat -c %a "$POOL/trim")"
+}
+
+write() { printf '%s' "$1" 2>/dev/null >$RESERVE; }
+
+reserve_is() { same reserve_chunks "$1" "$(cat $RESERVE)"; }
+
+reserve_takes_numbers() {
+	local chunks
+
+	for chunks in 0 256 7; do
+		write $chunks && reserve_is $chunks || return 1
+		same "chunks kept" $chunks "$(cat ${RESERVE}_effective)" || return 1
+	done
+}
+
+reserve_refuses() {
+	local bad
+
+	for bad in ' ' 257 -1 4294967296 18446744073709551617 7.0 0x7 7a a 7\ 7 \
+		1111111111111111111111111111111111111111111111111111111; do
+		if write "$bad"; then
+			ktap_print_msg "taken: '$bad'"
+			return 1
+		fi
+		reserve_is 7 || return 1
+	done
 }
 
 # Two runs over many records: every class sees some.
@@ -78,7 +109,9 @@ requests_add_up() {
 load hakmem
 ktap_test_result "every class has its files, and there are no others" complete
 ktap_test_result "one number and a newline each" all_numbers
-ktap_test_result "nothing but trim can be written" read_only
+ktap_test_result "only what is to be written can be" read_only
+ktap_test_result "the reserve is as large as asked" reserve_takes_numbers
+ktap_test_result "anything else changes nothing" reserve_refuses
 ktap_test_result "no block is live without clients" same objects_live 0 "$(pool_sum objects_live)"
 requests=0
 ktap_test_result "a client runs" stream

@@ -32,7 +32,7 @@ ktap_test_result "each allocation is traced" same allocs 100 \
 ktap_test_result "each free is traced" same frees 100 \
 	"$(count ' free: call_site=.*\[hkm_wild\].* class=dyn1$')"
 ktap_test_result "each refill is traced" same refills "$refills" \
-	"$(count ' refill: class=dyn1 base=.* chunks=1$')"
+	"$(count ' refill: class=dyn1 base=.* bytes=65536$')"
 grep -E ' (alloc|free|refill): ' /tmp/trace | head -n 3 | sed 's/^/# /'
 
 load hkm_misuse what=double_free

@@ -14,11 +14,13 @@
 #include <unistd.h>
 
 #include "chunk.h"
+#include "chunk_map.h"
 #include "cpu_cache.h"
 #include "freelist.h"
 #include "harden.h"
 #include "inventory.h"
 #include "refill.h"
+#include "reserve.h"
 #include "trim.h"
 #include "../../include/hakmem.h"
 #include "../../learner/policy.h"
@@ -108,8 +110,13 @@ static bool chunk_take(unsigned int home)
 
 	if (!chunk)
 		return false;
+	/* Grace periods are late, and memory is short. */
+	if (hkm_chunk_is_fragment(chunk)) {
+		hkm_chunk_release(chunk);
+		return false;
+	}
 	for (i = 0; i < chunk->nr_blocks; i++)
-		self->held[self->nr + i] = chunk->slot[i].block;
+		self->held[self->nr + i] = hkm_chunk_block(chunk, i);
 	worker_take(chunk->nr_blocks);
 	return true;
 }
@@ -180,11 +187,12 @@ static void api_step(unsigned int *seed, bool nested)
 	size_t size = HKM_MIN_BYTES + rnd(seed) % (HKM_MAX_BYTES - HKM_MIN_BYTES + 1);
 	u64 **box = &mailbox[rnd(seed) % NR_MAILBOXES], *p = NULL;
 	gfp_t zero = rnd(seed) % 8 ? 0 : __GFP_ZERO;
+	gfp_t gfp = rnd(seed) % 2 ? GFP_KERNEL : GFP_ATOMIC;
 	size_t last = size / sizeof(*p) - 1, i;
 
 	if (rnd(seed) % 8)
 		p = nested ? hkm_kmalloc_nolock(size, zero) :
-			     hkm_kmalloc(size, GFP_KERNEL | zero);
+			     hkm_kmalloc(size, gfp | zero);
 	/* A refill fails while the chunk map grows. */
 	if (p && !hkm_owns(p)) {
 		hkm_kfree(p);
@@ -281,6 +289,7 @@ static void *trim_worker(void *arg)
 		id = rnd(&seed) % hkm_nr_bins;
 		keep = rnd(&seed) % 32;
 		nr_trimmed += hkm_trim_bin(id, keep);
+		hkm_reserve_fill();
 		/* Others only take from there. */
 		expect(hkm_inventory_count(id) <= keep);
 	}
@@ -301,6 +310,8 @@ static void workers_run(void *(*fn)(void *arg), void *(*other)(void *arg))
 	unsigned int i, turn;
 	pthread_t thread;
 
+	/* No worker's, for callbacks that enter sections. */
+	host_cpu = 0;
 	WRITE_ONCE(stop, false);
 	pthread_barrier_init(&all_here, NULL, NR_WORKERS + 1 + !!other);
 	if (other)
@@ -325,6 +336,12 @@ static void workers_run(void *(*fn)(void *arg), void *(*other)(void *arg))
 	if (other)
 		pthread_join(thread, NULL);
 	pthread_barrier_destroy(&all_here);
+}
+
+/* Pages given out and not yet back, in chunks. */
+static unsigned int chunks_used(void)
+{
+	return DIV_ROUND_UP(host_pages_used(), 1U << HKM_CHUNK_ORDER);
 }
 
 static u64 stat_sum(enum hkm_counter counter)
@@ -390,6 +407,7 @@ static void test_api_stress(void)
 		if (mailbox[i])
 			owner_set(mailbox[i], 0);
 		hkm_kfree(mailbox[i]);
+		mailbox[i] = NULL;
 	}
 	expect(stat_sum(HKM_rejects) == rejects);
 	expect(nr_trimmed > 0);
@@ -424,7 +442,30 @@ static void test_trim_all(void)
 		expect(hkm_chunk_count(id) == (id == UNIT_CLASS));
 	}
 	rcu_barrier();
-	expect(host_chunks_used() == 1);
+	expect(chunks_used() == 1);
+}
+
+static void reserve_set(unsigned int chunks)
+{
+	struct hkm_policy *policy = hkm_policy_edit();
+
+	policy->reserve_chunks = chunks;
+	expect(!hkm_policy_commit(policy));
+	hkm_reserve_fill();
+}
+
+/* Fragments come, go, and are neighbours; chunks are to be had from the reserve. */
+static void test_pieces_stress(void)
+{
+	u64 refills = stat_sum(HKM_refills), reserved = stat_sum(HKM_reserve_refills);
+
+	reserve_set(8);
+	host_order_max = HKM_CHUNK_ORDER - 1;
+	test_api_stress();
+	host_order_max = UINT_MAX;
+	reserve_set(0);
+	expect(stat_sum(HKM_refills) > refills);
+	expect(stat_sum(HKM_reserve_refills) > reserved);
 }
 
 /* Unit tests: one thread, four blocks of home shard 5. */
@@ -557,20 +598,20 @@ static void chunks_push(unsigned int first)
 
 static void test_trim_whole(void)
 {
-	unsigned int before = host_chunks_used();
+	unsigned int before = chunks_used();
 
 	chunks_create();
 	chunks_push(0);
-	expect(host_chunks_used() == before + NR_TRIM_CHUNKS);
+	expect(chunks_used() == before + NR_TRIM_CHUNKS);
 	expect(hkm_trim_bin(UNIT_CLASS, 0) == NR_TRIM_CHUNKS);
 	expect(hkm_chunk_count(UNIT_CLASS) == 1);
 	rcu_barrier();
-	expect(host_chunks_used() == before);
+	expect(chunks_used() == before);
 }
 
 static void test_trim_live(void)
 {
-	unsigned int before = host_chunks_used(), c;
+	unsigned int before = chunks_used(), c;
 	void *got[NR_UNIT_BLOCKS];
 
 	chunks_create();
@@ -580,7 +621,7 @@ static void test_trim_live(void)
 	memset(trim_block(0, 0), 0xa5, SZ_8K);
 	expect(hkm_trim_bin(UNIT_CLASS, 0) == NR_TRIM_CHUNKS - 1);
 	rcu_barrier();
-	expect(host_chunks_used() == before + 1);
+	expect(chunks_used() == before + 1);
 	expect(!memchr_inv(trim_block(0, 0), 0xa5, SZ_8K));
 	/* Its other blocks are to be had, as one batch. */
 	expect(hkm_freelist_pop(UNIT_CLASS, 0, got, NR_UNIT_BLOCKS) ==
@@ -590,12 +631,12 @@ static void test_trim_live(void)
 	expect(hkm_freelist_push(UNIT_CLASS, got, NR_UNIT_BLOCKS) == NR_UNIT_BLOCKS);
 	expect(hkm_trim_bin(UNIT_CLASS, 0) == 1);
 	rcu_barrier();
-	expect(host_chunks_used() == before);
+	expect(chunks_used() == before);
 }
 
 static void test_inventory(void)
 {
-	unsigned int before = host_chunks_used();
+	unsigned int before = chunks_used();
 	struct hkm_chunk *kept;
 
 	chunks_create();
@@ -610,7 +651,7 @@ static void test_inventory(void)
 	expect(!hkm_inventory_get(UNIT_CLASS));
 	hkm_chunk_release(kept);
 	rcu_barrier();
-	expect(host_chunks_used() == before);
+	expect(chunks_used() == before);
 }
 
 /* A double free that the key missed, of blocks that trim has taken. */
@@ -632,7 +673,7 @@ static void test_trim_refused(void)
 	/* Of a chunk that has gone, too. */
 	expect(hkm_freelist_push(UNIT_CLASS, &freed, 1) == 0);
 	rcu_barrier();
-	expect(host_chunks_used() == 1);
+	expect(chunks_used() == 1);
 }
 
 /* A refill need not sleep for what the inventory has. */
@@ -655,13 +696,15 @@ static void test_refill(void)
 	this_cpu_flush();
 	expect(hkm_trim_bin(id, 0) == hkm_policy->bundle[id]);
 	rcu_barrier();
-	expect(host_chunks_used() == 1);
-	/* Without stock it may. */
+	expect(chunks_used() == 1);
+	/* Without stock it may, for what it cannot do without: a fragment. */
+	host_order_max = HKM_CHUNK_ORDER - 1;
 	got = hkm_alloc_refill(id, 9, NUMA_NO_NODE, GFP_KERNEL, &zeroed);
+	host_order_max = UINT_MAX;
 	expect(host_reclaims == before + 1);
 	expect(hkm_freelist_push(id, &got, 1) == 1);
 	this_cpu_flush();
-	expect(hkm_trim_bin(id, 0) == hkm_policy->bundle[id]);
+	expect(hkm_trim_bin(id, 0) == 1);
 	rcu_barrier();
 }
 
@@ -673,6 +716,9 @@ static void pool_init(void)
 	hkm_harden_init();
 	expect(!hkm_policy_init());
 	expect(!hkm_chunk_map_init());
+	hkm_reserve_init();
+	/* So that all chunks are some class's. */
+	reserve_set(0);
 	expect(!hkm_shared_init());
 	expect(!hkm_cpu_init());
 	expect(!hkm_map_watch_init());
@@ -707,10 +753,11 @@ static void test_exit(void)
 	for (id = 0; id < hkm_nr_bins; id++)
 		expect(hkm_chunk_count(id) == 0);
 	hkm_chunk_map_exit();
+	hkm_reserve_exit();
 	hkm_cpu_exit();
 	hkm_shared_exit();
 	hkm_policy_exit();
-	expect(host_chunks_used() == 0);
+	expect(chunks_used() == 0);
 }
 
 static const struct {
@@ -732,6 +779,8 @@ static const struct {
 	{ "shared tier under threads", test_freelist_stress },
 	{ "allocator under threads and signals", test_api_stress },
 	{ "all chunks can be trimmed once all is free", test_trim_all },
+	{ "the same where memory is in pieces", test_pieces_stress },
+	{ "all fragments can be trimmed, too", test_trim_all },
 	{ "exit gives everything back", test_exit },
 };
 

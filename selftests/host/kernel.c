@@ -9,15 +9,14 @@
 #include "reclaim.h"
 #include "sample.h"
 
-#define CHUNK_BYTES	(64UL * SZ_1K)
-#define CHUNK_ORDER	(16 - PAGE_SHIFT)
-#define NR_CHUNKS	(HOST_ARENA_BYTES / CHUNK_BYTES)
+#define NR_PAGES	(HOST_ARENA_BYTES / PAGE_SIZE)
 #define ARENA_ALIGN	(32UL * SZ_1M)
 
 __thread unsigned int host_cpu;
 __thread bool host_in_nmi;
 char *host_arena;
 unsigned int host_reclaims;
+unsigned int host_order_max = UINT_MAX;
 struct notifier_block *host_memory_nb;
 
 void *host_alloc_percpu(size_t size)
@@ -103,9 +102,9 @@ void rcu_barrier(void)
 	}
 }
 
-/* Pages: naturally aligned runs of 64 KiB. The first is never given out. */
-static struct page pages[NR_CHUNKS];
-static bool used[NR_CHUNKS] = { true };
+/* Pages: naturally aligned runs. The first is never given out. */
+static struct page pages[NR_PAGES];
+static bool used[NR_PAGES] = { true };
 static pthread_mutex_t page_lock = PTHREAD_MUTEX_INITIALIZER;
 
 __attribute__((constructor)) static void arena_map(void)
@@ -120,26 +119,19 @@ __attribute__((constructor)) static void arena_map(void)
 	ASAN_POISON_MEMORY_REGION(host_arena, HOST_ARENA_BYTES);
 }
 
-static unsigned int run_used(unsigned int i, unsigned int nr)
-{
-	unsigned int sum = 0;
-
-	while (nr--)
-		sum += used[i + nr];
-	return sum;
-}
-
-/* Of the @from-th run of 64 KiB and those after it, up to @to. */
+/* Of the @from-th page and those after it, up to @to. */
 static struct page *pages_find(unsigned int from, unsigned int to, gfp_t gfp,
 			       unsigned int order)
 {
-	unsigned int nr = 1U << (order - CHUNK_ORDER), i;
+	unsigned int nr = 1U << order, i;
 	struct page *page = NULL;
 
 	pthread_mutex_lock(&page_lock);
 	host_reclaims += !!(gfp & __GFP_DIRECT_RECLAIM);
+	if (order > host_order_max)
+		to = from;
 	for (i = from; i < to && !page; i += nr) {
-		if (run_used(i, nr))
+		if (memchr(used + i, true, nr))
 			continue;
 		memset(used + i, true, nr);
 		page = &pages[i];
@@ -147,38 +139,38 @@ static struct page *pages_find(unsigned int from, unsigned int to, gfp_t gfp,
 	}
 	pthread_mutex_unlock(&page_lock);
 	if (page) {
-		ASAN_UNPOISON_MEMORY_REGION(page_address(page), nr * CHUNK_BYTES);
+		ASAN_UNPOISON_MEMORY_REGION(page_address(page), nr * PAGE_SIZE);
 		if (gfp & __GFP_ZERO)
-			memset(page_address(page), 0, nr * CHUNK_BYTES);
+			memset(page_address(page), 0, nr * PAGE_SIZE);
 	}
 	return page;
 }
 
 struct page *alloc_pages(gfp_t gfp, unsigned int order)
 {
-	return pages_find(0, NR_CHUNKS, gfp, order);
+	return pages_find(0, NR_PAGES, gfp, order);
 }
 
 struct page *alloc_pages_node(int nid, gfp_t gfp, unsigned int order)
 {
 	struct page *page;
 
-	page = pages_find(nid * NR_CHUNKS / 2, (nid + 1) * NR_CHUNKS / 2, gfp, order);
+	page = pages_find(nid * NR_PAGES / 2, (nid + 1) * NR_PAGES / 2, gfp, order);
 	return page || (gfp & __GFP_THISNODE) ? page : alloc_pages(gfp, order);
 }
 
 int page_to_nid(const struct page *page)
 {
-	return page - pages >= NR_CHUNKS / 2;
+	return page - pages >= NR_PAGES / 2;
 }
 
 void __free_pages(struct page *page, unsigned int order)
 {
-	unsigned int nr = 1U << (order - CHUNK_ORDER);
+	unsigned int nr = 1U << order;
 
 	if (--page->refs)
 		return;
-	ASAN_POISON_MEMORY_REGION(page_address(page), nr * CHUNK_BYTES);
+	ASAN_POISON_MEMORY_REGION(page_address(page), nr * PAGE_SIZE);
 	pthread_mutex_lock(&page_lock);
 	memset(used + (page - pages), false, nr);
 	pthread_mutex_unlock(&page_lock);
@@ -189,18 +181,22 @@ struct page *virt_to_page(const void *p)
 {
 	unsigned long offset = (const char *)p - host_arena;
 
-	return offset < HOST_ARENA_BYTES ? &pages[offset / CHUNK_BYTES] : NULL;
+	return offset < HOST_ARENA_BYTES ? &pages[offset / PAGE_SIZE] : NULL;
 }
 
 void *page_address(const struct page *page)
 {
-	return host_arena + (page - pages) * CHUNK_BYTES;
+	return host_arena + (page - pages) * PAGE_SIZE;
 }
 
-/* 64 KiB runs given out and not yet back. */
-unsigned int host_chunks_used(void)
+/* Pages given out and not yet back. */
+unsigned int host_pages_used(void)
 {
-	return run_used(1, NR_CHUNKS - 1);
+	unsigned int sum = 0, i;
+
+	for (i = 1; i < NR_PAGES; i++)
+		sum += used[i];
+	return sum;
 }
 
 /* When to trim is for the tests to say. */

@@ -100,6 +100,7 @@ typedef struct { long counter; } atomic_long_t;
 #define __ffs64(word)		((unsigned long)__builtin_ctzll(word))
 #define container_of(p, type, member) \
 	((type *)((char *)(p) - offsetof(type, member)))
+#define DIV_ROUND_UP(n, d)	(((n) + (d) - 1) / (d))
 #define struct_size(p, member, n) \
 	(sizeof(*(p)) + (n) * sizeof(*(p)->member))
 #define array_size(n, size)	((n) * (size))
@@ -201,6 +202,8 @@ typedef struct mutex raw_spinlock_t;
 #define DEFINE_MUTEX(name)	struct mutex name = { PTHREAD_MUTEX_INITIALIZER }
 #define mutex_lock(m)		pthread_mutex_lock(&(m)->lock)
 #define mutex_unlock(m)		pthread_mutex_unlock(&(m)->lock)
+#define DEFINE_RAW_SPINLOCK(name) DEFINE_MUTEX(name)
+#define raw_spin_lock_init(l)	pthread_mutex_init(&(l)->lock, NULL)
 #define raw_spin_lock_irqsave(l, flags) ((flags) = 0, mutex_lock(l))
 #define raw_spin_unlock_irqrestore(l, flags) ((void)(flags), mutex_unlock(l))
 #define lockdep_assert_held(l)	((void)(l))
@@ -255,13 +258,31 @@ enum {
 	GFP_ATOMIC = __GFP_HIGH,
 };
 
+#define gfpflags_allow_blocking(gfp) (!!((gfp) & __GFP_DIRECT_RECLAIM))
+
+static inline unsigned int get_order(unsigned long size)
+{
+	unsigned int order = 0;
+
+	while (PAGE_SIZE << order < size)
+		order++;
+	return order;
+}
+
+struct list_head {
+	struct list_head *next, *prev;
+};
+
 struct page {
 	int refs;
+	struct list_head lru;
 };
 
 extern char *host_arena;
 /* Page requests so far that might have slept. */
 extern unsigned int host_reclaims;
+/* There are no pages of a higher order. */
+extern unsigned int host_order_max;
 
 struct page *alloc_pages(gfp_t gfp, unsigned int order);
 struct page *alloc_pages_node(int nid, gfp_t gfp, unsigned int order);
@@ -269,7 +290,7 @@ int page_to_nid(const struct page *page);
 void __free_pages(struct page *page, unsigned int order);
 struct page *virt_to_page(const void *p);
 void *page_address(const struct page *page);
-unsigned int host_chunks_used(void);
+unsigned int host_pages_used(void);
 
 #define page_ref_count(page)	((page)->refs)
 #define page_ref_add(page, nr)	((void)((page)->refs += (nr)))
@@ -348,6 +369,12 @@ struct shrinker {
 #define ZERO_OR_NULL_PTR(p)	((unsigned long)(p) <= 16)
 #define kmalloc(size, gfp)	((void)(gfp), malloc(size))
 #define kzalloc(size, gfp)	((void)(gfp), calloc(1, size))
+#define kmemdup(p, size, gfp)						\
+({									\
+	void *p_ = kmalloc(size, gfp);					\
+									\
+	p_ ? memcpy(p_, p, size) : NULL;				\
+})
 #define kmalloc_node(size, gfp, node) kmalloc(size, gfp)
 #define krealloc(p, size, gfp)	((void)(gfp), realloc((void *)(p), size))
 #define kvmalloc(size, gfp)	kmalloc(size, gfp)
@@ -364,6 +391,42 @@ struct shrinker {
 #define kfree_sensitive(p)	free((void *)(p))
 #define ksize(p)		malloc_usable_size((void *)(p))
 #define memzero_explicit(p, n)	explicit_bzero(p, n)
+
+/* Lists */
+#define LIST_HEAD(name)		struct list_head name = { &(name), &(name) }
+#define list_first_entry(head, type, member) \
+	container_of((head)->next, type, member)
+#define list_for_each_entry_safe(pos, n, head, member)			\
+	for ((pos) = list_first_entry(head, __typeof__(*(pos)), member);	\
+	     &(pos)->member != (head) &&				\
+	     ((n) = list_first_entry(&(pos)->member, __typeof__(*(pos)), member), true); \
+	     (pos) = (n))
+
+static inline void INIT_LIST_HEAD(struct list_head *head)
+{
+	head->next = head;
+	head->prev = head;
+}
+
+static inline void list_add(struct list_head *entry, struct list_head *head)
+{
+	entry->next = head->next;
+	entry->prev = head;
+	head->next->prev = entry;
+	head->next = entry;
+}
+
+static inline void list_del(struct list_head *entry)
+{
+	entry->prev->next = entry->next;
+	entry->next->prev = entry->prev;
+}
+
+static inline void list_move(struct list_head *entry, struct list_head *head)
+{
+	list_del(entry);
+	list_add(entry, head);
+}
 
 #define POISON_FREE		0x6b
 #define SLUB_RED_ACTIVE		0xcc

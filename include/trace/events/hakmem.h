@@ -79,37 +79,37 @@ TRACE_EVENT_FN(free,
 
 DECLARE_EVENT_CLASS(hakmem_span,
 
-	TP_PROTO(unsigned int bin, const void *base, unsigned int chunks),
+	TP_PROTO(unsigned int bin, const void *base, unsigned long bytes),
 
-	TP_ARGS(bin, base, chunks),
+	TP_ARGS(bin, base, bytes),
 
 	TP_STRUCT__entry(
 		__field(unsigned int, class_id)
 		__field(const void *, base)
-		__field(unsigned int, chunks)
+		__field(unsigned long, bytes)
 	),
 
 	TP_fast_assign(
 		__entry->class_id = hkm_bin_class(bin);
 		__entry->base = base;
-		__entry->chunks = chunks;
+		__entry->bytes = bytes;
 	),
 
-	TP_printk("class=%s base=%p chunks=%u",
+	TP_printk("class=%s base=%p bytes=%lu",
 		  show_hakmem_class(__entry->class_id), __entry->base,
-		  __entry->chunks)
+		  __entry->bytes)
 );
 
 /* A span came from the page allocator. */
 DEFINE_EVENT(hakmem_span, refill,
-	TP_PROTO(unsigned int bin, const void *base, unsigned int chunks),
-	TP_ARGS(bin, base, chunks)
+	TP_PROTO(unsigned int bin, const void *base, unsigned long bytes),
+	TP_ARGS(bin, base, bytes)
 );
 
 /* A span goes back to the page allocator. */
 DEFINE_EVENT(hakmem_span, trim,
-	TP_PROTO(unsigned int bin, const void *base, unsigned int chunks),
-	TP_ARGS(bin, base, chunks)
+	TP_PROTO(unsigned int bin, const void *base, unsigned long bytes),
+	TP_ARGS(bin, base, bytes)
 );
 
 /* A caller's mistake: each one, where the log has the first of each kind. */

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Reserve: chunks for callers that cannot sleep; and how a policy is changed.
+ */
+#include <linux/rcupdate.h>
+
+#include "common.h"
+#include "../pool/reclaim.h"
+#include "../pool/reserve.h"
+
+#define NR_CHUNKS	3
+
+static int reserve_set(unsigned int chunks)
+{
+	struct hkm_policy *policy = hkm_policy_edit();
+	int err;
+
+	if (!policy)
+		return -ENOMEM;
+	policy->reserve_chunks = chunks;
+	err = hkm_policy_commit(policy);
+	if (!err)
+		hkm_reserve_fill();
+	return err;
+}
+
+static unsigned int requested(void)
+{
+	unsigned int chunks;
+
+	preempt_disable();
+	chunks = rcu_dereference_sched(hkm_policy)->reserve_chunks;
+	preempt_enable();
+	return chunks;
+}
+
+static unsigned int saved;
+
+static int reserve_begin(struct kunit *test)
+{
+	saved = requested();
+	return hkm_kunit_begin(test) ?: reserve_set(NR_CHUNKS);
+}
+
+static void reserve_end(struct kunit *test)
+{
+	hkm_kunit_end(test);
+	KUNIT_EXPECT_EQ(test, reserve_set(saved), 0);
+}
+
+static void is_filled_as_asked(struct kunit *test)
+{
+	KUNIT_EXPECT_EQ(test, hkm_reserve_count(), NR_CHUNKS);
+	KUNIT_EXPECT_EQ(test, reserve_set(2 * NR_CHUNKS), 0);
+	KUNIT_EXPECT_EQ(test, hkm_reserve_count(), 2 * NR_CHUNKS);
+	KUNIT_EXPECT_EQ(test, reserve_set(0), 0);
+	KUNIT_EXPECT_EQ(test, hkm_reserve_count(), 0);
+	KUNIT_EXPECT_EQ(test, reserve_set(HKM_RESERVE_CHUNKS_MAX), 0);
+	KUNIT_EXPECT_EQ(test, reserve_set(HKM_RESERVE_CHUNKS_MAX + 1), -EINVAL);
+	KUNIT_EXPECT_EQ(test, requested(), HKM_RESERVE_CHUNKS_MAX);
+}
+
+/* Atomic requests of a class until one is left to kmalloc(): how many before. */
+static unsigned int atomic_requests(struct kunit *test, unsigned int id, void **blocks)
+{
+	unsigned int nr;
+
+	hkm_test_pages_left = 0;
+	for (nr = 0; nr <= NR_CHUNKS * HKM_MAX_BLOCKS; nr++) {
+		blocks[nr] = hkm_kunit_alloc_class(id, GFP_ATOMIC | __GFP_NOWARN);
+		if (!hkm_owns(blocks[nr])) {
+			hkm_kfree(blocks[nr]);
+			break;
+		}
+	}
+	hkm_test_pages_left = -1;
+	return nr;
+}
+
+static void serves_those_who_cannot_sleep(struct kunit *test)
+{
+	void **blocks = hkm_kunit_pointers(test, NR_CHUNKS * HKM_MAX_BLOCKS + 1);
+	unsigned int id;
+
+	for (id = 0; id < HKM_NR_CLASSES; id++) {
+		u32 size = hkm_classes[id].size_bytes;
+		u64 refills = hkm_kunit_counter(id, HKM_reserve_refills);
+		unsigned int nr = atomic_requests(test, id, blocks);
+
+		KUNIT_EXPECT_EQ_MSG(test, nr, NR_CHUNKS * (HKM_CHUNK_BYTES / size),
+				    "class %s", hkm_classes[id].name);
+		KUNIT_EXPECT_EQ(test, hkm_kunit_counter(id, HKM_reserve_refills),
+				refills + (nr ? NR_CHUNKS : 0));
+		KUNIT_EXPECT_EQ(test, hkm_kunit_live(id), nr);
+		KUNIT_EXPECT_EQ(test, hkm_chunk_count(id), nr ? NR_CHUNKS : 0);
+		hkm_kunit_free_all(blocks, nr);
+		hkm_reclaim_all();
+		KUNIT_EXPECT_EQ(test, hkm_chunk_count(id), 0);
+		hkm_reserve_fill();
+	}
+}
+
+static void serves_no_one_else(struct kunit *test)
+{
+	void *p;
+
+	hkm_test_pages_left = 0;
+	p = hkm_kunit_alloc(52 * SZ_1K, GFP_KERNEL);
+	hkm_test_pages_left = -1;
+	KUNIT_EXPECT_FALSE(test, hkm_owns(p));
+	hkm_kfree(p);
+	KUNIT_EXPECT_EQ(test, hkm_reserve_count(), NR_CHUNKS);
+}
+
+static void what_comes_back_fills_it(struct kunit *test)
+{
+	void **blocks = hkm_kunit_pointers(test, NR_CHUNKS * HKM_MAX_BLOCKS + 1);
+	unsigned int nr;
+
+	nr = atomic_requests(test, HKM_CLASS_52K, blocks);
+	KUNIT_EXPECT_EQ(test, nr, NR_CHUNKS);
+	KUNIT_EXPECT_EQ(test, hkm_reserve_count(), 0);
+	hkm_kunit_free_all(blocks, nr);
+	hkm_reclaim_all();
+	rcu_barrier();
+	KUNIT_EXPECT_EQ(test, hkm_reserve_count(), NR_CHUNKS);
+	/* Memory for descriptors is to come: at the latest at the next tick. */
+	hkm_reclaim_tick();
+	nr = atomic_requests(test, HKM_CLASS_8K, blocks);
+	KUNIT_EXPECT_EQ(test, nr, NR_CHUNKS * 8);
+	hkm_kunit_free_all(blocks, nr);
+	hkm_reclaim_all();
+	rcu_barrier();
+}
+
+static void blocks_are_clear_where_asked(struct kunit *test)
+{
+	void *p, *q;
+
+	hkm_test_pages_left = 0;
+	p = hkm_kunit_alloc(52 * SZ_1K, GFP_ATOMIC | __GFP_ZERO);
+	KUNIT_EXPECT_TRUE(test, hkm_kunit_filled(p, 0, 52 * SZ_1K));
+	memset(p, HKM_KUNIT_DIRT, 52 * SZ_1K);
+	hkm_kfree(p);
+	hkm_test_pages_left = -1;
+	hkm_reclaim_all();
+	rcu_barrier();
+	hkm_reclaim_tick();
+	hkm_test_pages_left = 0;
+	q = hkm_kunit_alloc(52 * SZ_1K, GFP_ATOMIC | __GFP_ZERO);
+	hkm_test_pages_left = -1;
+	KUNIT_EXPECT_TRUE(test, hkm_kunit_filled(q, 0, 52 * SZ_1K));
+	hkm_kfree(q);
+}
+
+static struct kunit_case reserve_cases[] = {
+	KUNIT_CASE(is_filled_as_asked),
+	KUNIT_CASE(serves_those_who_cannot_sleep),
+	KUNIT_CASE(serves_no_one_else),
+	KUNIT_CASE(what_comes_back_fills_it),
+	KUNIT_CASE(blocks_are_clear_where_asked),
+	{}
+};
+
+static struct kunit_suite reserve_suite = {
+	.name = "hakmem_reserve",
+	.init = reserve_begin,
+	.exit = reserve_end,
+	.test_cases = reserve_cases,
+};
+
+kunit_test_suites(&reserve_suite);
