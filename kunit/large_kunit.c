@@ -367,7 +367,7 @@ static void zeroed_means_all_of_it(struct kunit *test)
 		stock(test, id, 1);
 		p = hkm_kunit_alloc(size - 5, gfp);
 		KUNIT_EXPECT_TRUE(test, hkm_kunit_filled(p, 0, size));
-		memset(p, HKM_KUNIT_DIRT, size);
+		memset(p, HKM_KUNIT_DIRT, size - 5);
 		hkm_kfree(p);
 		keep_all(id);
 		p = hkm_kunit_alloc(size - 5, gfp);

@@ -183,7 +183,7 @@ static void try_ksize(void)
 static void try_memory_of_kmalloc(void)
 {
 	struct small_item *p = kzalloc(sizeof(*p), GFP_KERNEL);
-	void *large = kmalloc(SZ_64K, GFP_KERNEL);
+	void *large = kmalloc(2 * SZ_1M, GFP_KERNEL);
 
 	expect(p && !hkm_owns(p), "the pool served what is too small");
 	expect(large && !hkm_owns(large), "the pool served what is too large");
