@@ -79,11 +79,16 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_decide_defaults);
  */
 const char *hkm_reason_name(enum hkm_reason reason)
 {
-	/* In the order of the enumeration. */
-	static const char * const names[] = {
-#define X(name, text) text,
-		HKM_REASONS(X)
-#undef X
+	static const char * const names[HKM_NR_REASONS] = {
+		[HKM_REASON_NONE]		= "none",
+		[HKM_REASON_CLAMP]		= "clamp",
+		[HKM_REASON_BELOW_BAND]	= "below band",
+		[HKM_REASON_ABOVE_BAND]	= "above band",
+		[HKM_REASON_GROW]		= "grow",
+		[HKM_REASON_RESTORE]	= "restore",
+		[HKM_REASON_ROLLBACK]	= "rollback",
+		[HKM_REASON_SHRINK]		= "shrink",
+		[HKM_REASON_BUDGET]		= "budget",
 	};
 
 	return names[reason];

@@ -25,18 +25,6 @@ enum hkm_controller {
 	HKM_NR_CONTROLLERS
 };
 
-/* Why a CAP was changed. X(NAME, text) */
-#define HKM_REASONS(X)							\
-	X(NONE, "none")							\
-	X(CLAMP, "clamp")						\
-	X(BELOW_BAND, "below band")					\
-	X(ABOVE_BAND, "above band")					\
-	X(GROW, "grow")							\
-	X(RESTORE, "restore")						\
-	X(ROLLBACK, "rollback")						\
-	X(SHRINK, "shrink")						\
-	X(BUDGET, "budget")
-
 /**
  * enum hkm_reason - why a CAP was changed
  * @HKM_REASON_NONE: it was not
@@ -51,9 +39,15 @@ enum hkm_controller {
  * @HKM_NR_REASONS: their number
  */
 enum hkm_reason {
-#define X(name, text) HKM_REASON_##name,
-	HKM_REASONS(X)
-#undef X
+	HKM_REASON_NONE,
+	HKM_REASON_CLAMP,
+	HKM_REASON_BELOW_BAND,
+	HKM_REASON_ABOVE_BAND,
+	HKM_REASON_GROW,
+	HKM_REASON_RESTORE,
+	HKM_REASON_ROLLBACK,
+	HKM_REASON_SHRINK,
+	HKM_REASON_BUDGET,
 	HKM_NR_REASONS
 };
 
