@@ -83,6 +83,8 @@ typedef struct { long counter; } atomic_long_t;
 #define SZ_256K			0x40000
 #define SZ_512K			0x80000
 #define SZ_1M			0x100000
+#define U32_MAX			0xffffffffU
+#define U64_MAX			0xffffffffffffffffULL
 #define ARRAY_SIZE(a)		(sizeof(a) / sizeof((a)[0]))
 #define BIT(n)			(1UL << (n))
 #define BIT_ULL(n)		(1ULL << (n))
@@ -91,6 +93,7 @@ typedef struct { long counter; } atomic_long_t;
 		if ((map)[(bit) / 64] & BIT((bit) % 64))
 #define min(a, b)		((a) < (b) ? (a) : (b))
 #define min_t(type, a, b)	min((type)(a), (type)(b))
+#define max(a, b)		((a) > (b) ? (a) : (b))
 #define max_t(type, a, b)	((type)(a) > (type)(b) ? (type)(a) : (type)(b))
 #define clamp_t(type, x, low, high) \
 	((type)(x) < (type)(low) ? (type)(low) : min_t(type, x, high))

@@ -29,11 +29,15 @@ stress() {
 	timeout 120 "$out/stress_$1" "$seconds" >"$out/$1.log" 2>&1
 }
 
-# passes FLAVOUR: each of its cases is one of ours.
+laws() {
+	timeout 120 "$out/decide_test" >"$out/laws.log" 2>&1
+}
+
+# passes NAME COMMAND...: each of its cases is one of ours. It logs to $out/NAME.log.
 passes() {
 	local rc=0 line
 
-	stress "$1" || rc=$?
+	"${@:2}" || rc=$?
 	while read -r line; do
 		case $line in
 		ok\ *) result 0 "$1: ${line#ok * }" ;;
@@ -60,9 +64,10 @@ finds() {
 mkdir -p "$out"
 make -s -C "$here" -j "$(nproc)" >&2
 echo "KTAP version 1"
-passes plain
-passes asan
-passes tsan
+passes plain stress plain
+passes asan stress asan
+passes tsan stress tsan
+passes laws laws
 finds "a pop without acquire is found" tsan_weak 'data race .* in (chain_take|block_take)'
 finds "a tag of one bit is found" plain_tag1 '^ok 7 '
 echo "1..$count"

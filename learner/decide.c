@@ -1,0 +1,627 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The learner's laws.
+ *
+ * CAP bounds the free chunks that a class keeps when its load falls. So it decides
+ * how many of them go to the page allocator only to be fetched again when the load
+ * rises, and nothing else: what rings, active pages and the shared tier serve
+ * meanwhile is the same for any CAP.
+ *
+ * Step law: of the times that the front end was restocked, the share that was not
+ * the page allocator's is the hit rate; CAP goes up or down by a fixed step where
+ * that leaves a band.
+ *
+ * Cost law
+ *	Grow: chunks given back are remembered for hold_ms. A refill meanwhile would
+ *	not have happened with a CAP as much higher: the class regrets it. It
+ *	gets what it regrets and an eighth more, and a quarter of its CAP at least
+ *	where it regrets that much; but nothing for regrets that are small change
+ *	beside its other costs.
+ *	Shrink: the most free memory less the least, over hold_ms, is what the load
+ *	swings by, the working set of the inventory. A CAP above that comes down
+ *	by a quarter of the difference for each dwell. If that is regretted
+ *	within hold_ms, the next time must be twice as long.
+ *	Canary: growth that has made the class no cheaper within canary_ms is undone,
+ *	and the class then does not grow for a while.
+ *	Budget: for a class that grows, first those give that keep more than their
+ *	working set, then those that would regret it least.
+ *
+ * Numbers: counts are cut to COUNT_MAX, so that no product of them with costs of
+ * up to HKM_COST_LIMIT overflows.
+ */
+#include <linux/limits.h>
+#include <linux/minmax.h>
+#include <linux/string.h>
+
+#include "decide.h"
+#include "../include/hkm_compat.h"
+
+#define COUNT_MAX	BIT_ULL(28)
+#define BP		10000
+#define NOT_KNOWN	U32_MAX
+/* hold_ms is doubled so often at most. */
+#define HOLD_SHIFT_MAX	3
+/* Of a sum, 1/8 is forgotten with each window. */
+#define FORGET_SHIFT	3
+/* Regrets below 1/32 of a class's cost are not worth memory. */
+#define WORTH_SHIFT	5
+/* After a rollback, canary_ms times this without growth; doubled so often at most. */
+#define QUIET_FACTOR	12
+#define QUIET_SHIFT_MAX	3
+
+const struct hkm_decide_params hkm_decide_defaults = {
+	.controller		= HKM_CONTROLLER_COST,
+	.target_mid_bp		= 6500,
+	.target_large_bp	= 5500,
+	.band_bp		= 300,
+	.cap_step		= 8,
+	.cap_min		= 8,
+	.cap_max		= 512,
+	.dwell_mid_ms		= 3000,
+	.dwell_large_ms		= 5000,
+	.global_budget_chunks	= 2048,
+	.min_samples		= 16,
+	.hold_ms		= 30000,
+	.canary_ms		= 5000,
+	.idle_ms		= 10000,
+	.cost_pop		= 30,
+	.cost_reuse		= 300,
+	.cost_refill		= 2000,
+	.cost_release		= 1500,
+};
+EXPORT_SYMBOL_IF_KUNIT(hkm_decide_defaults);
+
+/**
+ * hkm_reason_name() - say why a CAP was changed
+ * @reason: why
+ *
+ * Return: one or two words.
+ */
+const char *hkm_reason_name(enum hkm_reason reason)
+{
+	static const char * const names[HKM_NR_REASONS] = {
+		[HKM_REASON_NONE]		= "none",
+		[HKM_REASON_CLAMP]		= "clamp",
+		[HKM_REASON_BELOW_BAND]	= "below band",
+		[HKM_REASON_ABOVE_BAND]	= "above band",
+		[HKM_REASON_GROW]		= "grow",
+		[HKM_REASON_RESTORE]	= "restore",
+		[HKM_REASON_ROLLBACK]	= "rollback",
+		[HKM_REASON_SHRINK]		= "shrink",
+		[HKM_REASON_BUDGET]		= "budget",
+	};
+
+	return names[reason];
+}
+EXPORT_SYMBOL_IF_KUNIT(hkm_reason_name);
+
+/**
+ * hkm_decide_params_valid() - tell whether the laws can work with parameters
+ * @params: the parameters
+ *
+ * Return: false if one is out of its range, or contradicts another.
+ */
+bool hkm_decide_params_valid(const struct hkm_decide_params *params)
+{
+	return params->controller < HKM_NR_CONTROLLERS &&
+	       params->target_mid_bp <= BP && params->target_large_bp <= BP &&
+	       params->band_bp <= BP &&
+	       params->cap_step && params->cap_step <= HKM_CAP_LIMIT &&
+	       params->cap_min && params->cap_min <= params->cap_max &&
+	       params->cap_max <= HKM_CAP_LIMIT &&
+	       params->global_budget_chunks / HKM_NR_CLASSES >= params->cap_min &&
+	       params->min_samples &&
+	       params->hold_ms >= HKM_SLICES && params->canary_ms &&
+	       params->cost_pop <= HKM_COST_LIMIT &&
+	       params->cost_reuse <= HKM_COST_LIMIT &&
+	       params->cost_refill <= HKM_COST_LIMIT &&
+	       params->cost_release <= HKM_COST_LIMIT;
+}
+EXPORT_SYMBOL_IF_KUNIT(hkm_decide_params_valid);
+
+static u64 count(u64 n)
+{
+	return min_t(u64, n, COUNT_MAX);
+}
+
+static u32 span_chunks(const struct hkm_window_class *w)
+{
+	return min_t(u32, w->span_chunks, HKM_LARGE_MAX_BYTES / HKM_CHUNK_BYTES);
+}
+
+static u64 chunks(const struct hkm_window_class *w, u64 spans)
+{
+	return count(count(spans) * span_chunks(w));
+}
+
+static u32 dwell_ms(const struct hkm_decide_params *p, unsigned int id)
+{
+	return hkm_class_is_large(id) ? p->dwell_large_ms : p->dwell_mid_ms;
+}
+
+static u32 cap_clamp(const struct hkm_decide_params *p, s64 cap)
+{
+	return clamp_t(s64, cap, p->cap_min, p->cap_max);
+}
+
+static u32 caps_total(const struct hkm_decide_state *state)
+{
+	unsigned int id;
+	u32 sum = 0;
+
+	for (id = 0; id < HKM_NR_CLASSES; id++)
+		sum += state->class[id].cap;
+	return sum;
+}
+
+/* Chunks that the budget has left for one class. */
+static u32 budget_left(const struct hkm_decide_params *p,
+		       const struct hkm_decide_state *state)
+{
+	u32 total = caps_total(state);
+
+	return p->global_budget_chunks - min(total, p->global_budget_chunks);
+}
+
+/* Notes a new CAP. Several for one class in one window make one change. */
+static void cap_set(struct hkm_decide_state *state, struct hkm_actions *a,
+		    unsigned int id, u32 cap, enum hkm_reason reason)
+{
+	struct hkm_class_state *s = &state->class[id];
+	struct hkm_decision *d = &a->class[id];
+
+	if (cap == s->cap)
+		return;
+	s->cap = cap;
+	s->changed_ms = state->now_ms;
+	s->shrunk = reason == HKM_REASON_SHRINK;
+	d->reason = reason;
+	d->cap_new = cap;
+}
+
+/* What is so whatever the law: the CAP in force, and the range it may be in. */
+static void class_begin(struct hkm_decide_state *state,
+			const struct hkm_window *window,
+			const struct hkm_decide_params *p,
+			struct hkm_actions *a, unsigned int id)
+{
+	struct hkm_class_state *s = &state->class[id];
+	struct hkm_decision *d = &a->class[id];
+	u32 cap = min_t(u32, window->class[id].cap, HKM_CAP_LIMIT);
+
+	/* Somebody else has set it: what was being watched is over. */
+	if (cap != s->cap) {
+		s->cap = cap;
+		s->canary_cap = 0;
+		s->shrunk = false;
+	}
+	d->reason = HKM_REASON_NONE;
+	d->cap_old = cap;
+	d->cap_new = cap;
+	d->before = s->figure;
+	d->after = s->figure;
+	cap_set(state, a, id, cap_clamp(p, cap), HKM_REASON_CLAMP);
+}
+
+/* Lowers all CAPs by the same share where they are over the budget. */
+static void budget_enforce(struct hkm_decide_state *state,
+			   const struct hkm_decide_params *p,
+			   struct hkm_actions *a)
+{
+	u32 total = caps_total(state);
+	unsigned int id;
+
+	if (total <= p->global_budget_chunks)
+		return;
+	for (id = 0; id < HKM_NR_CLASSES; id++) {
+		u64 share = (u64)state->class[id].cap * p->global_budget_chunks;
+
+		cap_set(state, a, id, cap_clamp(p, share / total),
+			HKM_REASON_BUDGET);
+	}
+}
+
+/* The step law */
+
+static void step_class(struct hkm_decide_state *state,
+		       const struct hkm_window *window,
+		       const struct hkm_decide_params *p,
+		       struct hkm_actions *a, unsigned int id)
+{
+	const struct hkm_window_class *w = &window->class[id];
+	struct hkm_class_state *s = &state->class[id];
+	u32 target = hkm_class_is_large(id) ? p->target_large_bp : p->target_mid_bp;
+	u64 hits = count(w->pops) + count(w->reuses);
+	u64 all = hits + count(w->refills);
+	s64 up = min(p->cap_step, budget_left(p, state));
+	u32 rate;
+
+	if (!all)
+		return;
+	rate = hits * BP / all;
+	a->class[id].after = rate;
+	if (state->now_ms - s->changed_ms < dwell_ms(p, id))
+		return;
+	if (rate + p->band_bp < target)
+		cap_set(state, a, id, cap_clamp(p, s->cap + up),
+			HKM_REASON_BELOW_BAND);
+	else if (rate > target + p->band_bp)
+		cap_set(state, a, id, cap_clamp(p, (s64)s->cap - p->cap_step),
+			HKM_REASON_ABOVE_BAND);
+}
+
+/* The cost law */
+
+/* Of one span: three quarters are for the call, the rest by its size. */
+static u64 span_cost(const struct hkm_window_class *w, u64 chunk_cost)
+{
+	return chunk_cost * (3 + span_chunks(w)) / 4;
+}
+
+static u64 window_cost(const struct hkm_window_class *w,
+		       const struct hkm_decide_params *p)
+{
+	return count(w->pops) * p->cost_pop +
+	       count(w->reuses) * p->cost_reuse +
+	       count(w->refills) * span_cost(w, p->cost_refill) +
+	       count(w->releases) * span_cost(w, p->cost_release);
+}
+
+static u32 per_1000(u64 cost, u64 requests)
+{
+	if (!requests)
+		return 0;
+	return min_t(u64, cost / requests * 1000 + cost % requests * 1000 / requests,
+		     U32_MAX);
+}
+
+static void sum_add(u64 *sum, u64 n)
+{
+	*sum += n - (*sum >> FORGET_SHIFT);
+}
+
+/* What 1000 requests of a class cost lately. */
+static u32 class_cost(const struct hkm_class_state *s)
+{
+	return per_1000(s->cost, s->requests);
+}
+
+static void slices_forget(struct hkm_class_state *s, u64 now_ms)
+{
+	memset(s->low, 0xff, sizeof(s->low));
+	memset(s->high, 0, sizeof(s->high));
+	s->slice_ms = now_ms;
+}
+
+/* Turns to the slice of @now_ms. What is older than all of them is forgotten. */
+static void slices_turn(struct hkm_class_state *s,
+			const struct hkm_decide_params *p, u64 now_ms)
+{
+	/* So that hold_ms is covered as soon as the last of them has begun. */
+	u64 slice_ms = ((u64)p->hold_ms << s->hold_shift) / (HKM_SLICES - 1);
+	unsigned int i;
+
+	for (i = 0; i < HKM_SLICES && now_ms - s->slice_ms >= slice_ms; i++) {
+		s->slice = (s->slice + 1) % HKM_SLICES;
+		s->slice_ms += slice_ms;
+		s->gone[s->slice] = 0;
+		s->low[s->slice] = NOT_KNOWN;
+		s->high[s->slice] = 0;
+	}
+	if (now_ms - s->slice_ms >= slice_ms)
+		s->slice_ms = now_ms;
+}
+
+/*
+ * What the load swings by: chunks that it left free at one time and needed at
+ * another, within hold_ms. NOT_KNOWN if that is not covered yet.
+ */
+static u32 class_swing(const struct hkm_class_state *s)
+{
+	u32 low = NOT_KNOWN, high = 0;
+	unsigned int i;
+
+	for (i = 0; i < HKM_SLICES; i++) {
+		if (s->low[i] == NOT_KNOWN)
+			return NOT_KNOWN;
+		low = min(low, s->low[i]);
+		high = max(high, s->high[i]);
+	}
+	return high - min(low, high);
+}
+
+/* A CAP that the swing fits in, and a little more. NOT_KNOWN as class_swing(). */
+static u32 class_need(const struct hkm_class_state *s,
+		      const struct hkm_window_class *w)
+{
+	u32 swing = class_swing(s);
+
+	if (swing == NOT_KNOWN)
+		return NOT_KNOWN;
+	return swing + swing / 8 + span_chunks(w);
+}
+
+/* Takes @nr refilled chunks off those given back, latest first; their number. */
+static u32 gone_take(struct hkm_class_state *s, u64 nr)
+{
+	unsigned int i;
+	u32 sum = 0;
+
+	for (i = 0; i < HKM_SLICES && nr; i++) {
+		u32 *gone = &s->gone[(s->slice - i) % HKM_SLICES];
+		u32 took = min_t(u64, *gone, nr);
+
+		*gone -= took;
+		nr -= took;
+		sum += took;
+	}
+	return sum;
+}
+
+/*
+ * Remembers a window. Returns the chunks whose refill is regretted: they were
+ * given back within hold_ms.
+ */
+static u32 class_watch(struct hkm_class_state *s,
+		       const struct hkm_window_class *w,
+		       const struct hkm_decide_params *p, bool pressure,
+		       u64 now_ms)
+{
+	u64 released = chunks(w, w->releases);
+	u32 regret;
+
+	slices_turn(s, p, now_ms);
+	if (w->requests)
+		s->active_ms = now_ms;
+	/* Not for want of CAP. */
+	if (pressure || now_ms - s->active_ms >= p->idle_ms) {
+		memset(s->gone, 0, sizeof(s->gone));
+		return 0;
+	}
+	/* Before what is new is added: those refills may have come first. */
+	regret = gone_take(s, chunks(w, w->refills));
+	s->gone[s->slice] = count(s->gone[s->slice] + released);
+	if (w->requests >= p->min_samples) {
+		u64 high = max_t(u64, w->free_high, w->free + released);
+
+		s->low[s->slice] = min(s->low[s->slice], w->free_low);
+		s->high[s->slice] = max_t(u64, s->high[s->slice], count(high));
+	}
+	return regret;
+}
+
+/* Growth that has not made the class cheaper is undone. */
+static void canary_judge(struct hkm_decide_state *state,
+			 const struct hkm_decide_params *p,
+			 struct hkm_actions *a, unsigned int id)
+{
+	struct hkm_class_state *s = &state->class[id];
+	u32 cost;
+
+	if (!s->canary_cap || state->now_ms - s->canary_ms < p->canary_ms ||
+	    s->canary_requests < p->min_samples)
+		return;
+	cost = per_1000(s->canary_cost, s->canary_requests);
+	if (cost > s->canary_figure - (s->canary_figure >> WORTH_SHIFT)) {
+		a->class[id].before = s->canary_figure;
+		a->class[id].after = cost;
+		s->quiet_ms = state->now_ms +
+			      ((u64)p->canary_ms * QUIET_FACTOR << s->quiet_shift);
+		if (s->quiet_shift < QUIET_SHIFT_MAX)
+			s->quiet_shift++;
+		cap_set(state, a, id, min(s->cap, s->canary_cap),
+			HKM_REASON_ROLLBACK);
+	} else {
+		s->quiet_shift = 0;
+	}
+	s->canary_cap = 0;
+}
+
+static void class_shrink(struct hkm_decide_state *state,
+			 const struct hkm_window_class *w,
+			 const struct hkm_decide_params *p,
+			 struct hkm_actions *a, unsigned int id)
+{
+	struct hkm_class_state *s = &state->class[id];
+	u32 need = class_need(s, w);
+
+	if (need == NOT_KNOWN || need >= s->cap || s->canary_cap ||
+	    state->now_ms - s->changed_ms < dwell_ms(p, id))
+		return;
+	need = s->cap - max((s->cap - need) / 4, 1U);
+	cap_set(state, a, id, cap_clamp(p, need), HKM_REASON_SHRINK);
+}
+
+/* Chunks that @id would give to a class that regrets @regret. */
+static u32 class_gift(const struct hkm_decide_state *state,
+		      const struct hkm_window *window,
+		      const struct hkm_decide_params *p, unsigned int id,
+		      u64 regret)
+{
+	const struct hkm_class_state *s = &state->class[id];
+	u32 need = class_need(s, &window->class[id]);
+	u32 spare = s->cap - min(s->cap, p->cap_min);
+
+	if (state->now_ms - s->active_ms >= p->idle_ms)
+		return spare;
+	if (need != NOT_KNOWN && need < s->cap)
+		return min(spare, s->cap - need);
+	if (state->now_ms - s->changed_ms < dwell_ms(p, id) ||
+	    s->regret >= regret / 2)
+		return 0;
+	return min(spare, s->cap / 8);
+}
+
+/* Makes room for @want chunks in the budget. Returns what there is then. */
+static u32 budget_make(struct hkm_decide_state *state,
+		       const struct hkm_window *window,
+		       const struct hkm_decide_params *p,
+		       struct hkm_actions *a, unsigned int taker, u32 want)
+{
+	u32 left = budget_left(p, state), gift[HKM_NR_CLASSES];
+	u64 regret = state->class[taker].regret;
+	unsigned int id, best;
+
+	for (id = 0; id < HKM_NR_CLASSES; id++)
+		gift[id] = id == taker ? 0 :
+			   class_gift(state, window, p, id, regret);
+	while (left < want) {
+		for (best = 0, id = 1; id < HKM_NR_CLASSES; id++)
+			if (gift[id] > gift[best])
+				best = id;
+		if (!gift[best])
+			break;
+		gift[best] = min(gift[best], want - left);
+		left += gift[best];
+		cap_set(state, a, best, state->class[best].cap - gift[best],
+			HKM_REASON_BUDGET);
+		gift[best] = 0;
+	}
+	return min(left, want);
+}
+
+static void class_grow(struct hkm_decide_state *state,
+		       const struct hkm_window *window,
+		       const struct hkm_decide_params *p,
+		       struct hkm_actions *a, unsigned int id, u32 regret)
+{
+	struct hkm_class_state *s = &state->class[id];
+	bool shrunk = s->shrunk;
+	u32 cap = s->cap, up;
+
+	up = regret + regret / 8;
+	if (regret >= cap / 8)
+		up = max(up, cap / 4);
+	up = cap_clamp(p, (s64)cap + up) - cap;
+	up = budget_make(state, window, p, a, id, up);
+	if (!up)
+		return;
+	if (!s->canary_cap) {
+		s->canary_cap = cap;
+		s->canary_figure = class_cost(s);
+	}
+	s->canary_ms = state->now_ms;
+	s->canary_cost = 0;
+	s->canary_requests = 0;
+	if (shrunk && s->hold_shift < HOLD_SHIFT_MAX) {
+		s->hold_shift++;
+		slices_forget(s, state->now_ms);
+	}
+	cap_set(state, a, id, cap + up,
+		shrunk ? HKM_REASON_RESTORE : HKM_REASON_GROW);
+}
+
+/* All of the law but growth, for one class. Returns what it regrets, in chunks. */
+static u32 cost_class(struct hkm_decide_state *state,
+		      const struct hkm_window *window,
+		      const struct hkm_decide_params *p,
+		      struct hkm_actions *a, unsigned int id)
+{
+	const struct hkm_window_class *w = &window->class[id];
+	struct hkm_class_state *s = &state->class[id];
+	u64 cost = window_cost(w, p), lost;
+	u32 regret;
+
+	regret = class_watch(s, w, p, window->pressure, state->now_ms);
+	if (w->requests < p->min_samples)
+		return 0;
+	sum_add(&s->cost, cost);
+	sum_add(&s->requests, count(w->requests));
+	a->class[id].after = class_cost(s);
+	s->canary_cost += cost;
+	s->canary_requests += count(w->requests);
+	lost = (u64)regret * (p->cost_refill + p->cost_release);
+	sum_add(&s->regret, lost);
+	if (lost <= cost >> WORTH_SHIFT)
+		regret = 0;
+	if (!regret)
+		class_shrink(state, w, p, a, id);
+	canary_judge(state, p, a, id);
+	return state->now_ms < s->quiet_ms ? 0 : regret;
+}
+
+static void cost_law(struct hkm_decide_state *state,
+		     const struct hkm_window *window,
+		     const struct hkm_decide_params *p, struct hkm_actions *a)
+{
+	u32 regret[HKM_NR_CLASSES];
+	unsigned int id, worst;
+
+	for (id = 0; id < HKM_NR_CLASSES; id++)
+		regret[id] = cost_class(state, window, p, a, id);
+	/* The budget goes to those first that regret most. */
+	for (;;) {
+		for (worst = 0, id = 1; id < HKM_NR_CLASSES; id++)
+			if (regret[id] > regret[worst])
+				worst = id;
+		if (!regret[worst])
+			break;
+		class_grow(state, window, p, a, worst, regret[worst]);
+		regret[worst] = 0;
+	}
+}
+
+/**
+ * hkm_decide_init() - forget everything
+ * @state: filled in
+ * @now_ms: begin of the first window
+ *
+ * Each class counts as changed just now.
+ */
+void hkm_decide_init(struct hkm_decide_state *state, u64 now_ms)
+{
+	unsigned int id;
+
+	memset(state, 0, sizeof(*state));
+	state->now_ms = now_ms;
+	for (id = 0; id < HKM_NR_CLASSES; id++) {
+		struct hkm_class_state *s = &state->class[id];
+
+		s->changed_ms = now_ms;
+		s->active_ms = now_ms;
+		slices_forget(s, now_ms);
+	}
+}
+EXPORT_SYMBOL_IF_KUNIT(hkm_decide_init);
+
+/**
+ * hkm_decide() - decide on every class's CAP
+ * @window: what was counted since the last decision
+ * @params: valid parameters, see hkm_decide_params_valid()
+ * @state: what is remembered from one decision to the next
+ * @actions: filled in
+ *
+ * A pure function: of what else there is, it reads nothing and writes nothing.
+ *
+ * Context: Any. About 2 KiB of arguments, which need not be on a stack.
+ */
+void hkm_decide(const struct hkm_window *window,
+		const struct hkm_decide_params *params,
+		struct hkm_decide_state *state, struct hkm_actions *actions)
+{
+	unsigned int id;
+
+	state->now_ms = window->now_ms;
+	for (id = 0; id < HKM_NR_CLASSES; id++)
+		class_begin(state, window, params, actions, id);
+	budget_enforce(state, params, actions);
+	if (params->controller == HKM_CONTROLLER_STEP) {
+		for (id = 0; id < HKM_NR_CLASSES; id++)
+			step_class(state, window, params, actions, id);
+	} else {
+		cost_law(state, window, params, actions);
+	}
+
+	actions->nr_changes = 0;
+	for (id = 0; id < HKM_NR_CLASSES; id++) {
+		struct hkm_decision *d = &actions->class[id];
+
+		if (d->cap_new == d->cap_old) {
+			d->reason = HKM_REASON_NONE;
+			continue;
+		}
+		state->class[id].figure = d->after;
+		actions->nr_changes++;
+	}
+}
+EXPORT_SYMBOL_IF_KUNIT(hkm_decide);
