@@ -317,7 +317,7 @@ static void no_block_is_twice_too_large(struct kunit *test)
 	} request[] = {
 		{ SZ_64K, HKM_CLASS_256K }, { SZ_256K, HKM_CLASS_1M },
 		{ SZ_128K, HKM_CLASS_64K }, { SZ_1M, HKM_CLASS_512K },
-		{ HKM_MAX_BYTES, HKM_CLASS_64K }, { 9320, HKM_CLASS_64K },
+		{ 40000, HKM_CLASS_64K }, { 9320, HKM_CLASS_64K },
 	};
 	unsigned int i;
 

@@ -14,6 +14,7 @@
 #define HKM_IDLE_MS		10000
 #define HKM_CAP_CHUNKS		64
 #define HKM_RESERVE_CHUNKS	4
+#define HKM_W_MAX_PCT		150
 
 struct hkm_policy __rcu *hkm_policy;
 EXPORT_SYMBOL_IF_KUNIT(hkm_policy);
@@ -28,14 +29,27 @@ static DEFINE_MUTEX(edit_lock);
  * is a single chunk of so few blocks that two would soon be used up. Large ones
  * are taken one by one.
  */
-static unsigned int bundle_default(unsigned int class_id)
+static unsigned int bundle_spans(unsigned int class_id, u32 chunks)
 {
 	const struct hkm_class *cl = &hkm_classes[class_id];
 	unsigned int spans = cl->nr_blocks > 4 ? 2 : 4;
 
 	if (hkm_class_is_large(class_id))
 		return 1;
-	return min(spans, HKM_SPAN_MAX_CHUNKS >> cl->span_order);
+	return clamp(chunks >> cl->span_order, 1U, spans);
+}
+
+/* Works out what follows from what was asked for. */
+static void policy_compile(struct hkm_policy *policy)
+{
+	unsigned int id, nid;
+
+	for (id = 0; id < HKM_NR_CLASSES; id++) {
+		policy->cap_chunks[id] = policy->cap_requested[id];
+		policy->bundle[id] = bundle_spans(id, policy->refill_bundle);
+	}
+	for (nid = 0; nid < HKM_MAX_NODES; nid++)
+		hkm_class_table_build(policy->bin_of[nid], nid);
 }
 
 /**
@@ -56,9 +70,25 @@ void hkm_policy_publish(struct hkm_policy *policy)
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_policy_publish);
 
+static bool within(u32 value, u32 min, u32 max)
+{
+	return value >= min && value <= max;
+}
+
 static bool policy_is_valid(const struct hkm_policy *policy)
 {
-	return policy->reserve_chunks <= HKM_RESERVE_CHUNKS_MAX;
+	unsigned int id;
+
+	for (id = 0; id < HKM_NR_CLASSES; id++)
+		if (policy->cap_requested[id] > HKM_CAP_CHUNKS_MAX ||
+		    policy->ring_limit[id] > HKM_RING_SLOTS)
+			return false;
+	return policy->reserve_chunks <= HKM_RESERVE_CHUNKS_MAX &&
+	       within(policy->cpu_budget_bytes, HKM_CPU_BUDGET_BYTES_MIN,
+			HKM_CPU_BUDGET_BYTES_MAX) &&
+	       within(policy->idle_ms, HKM_IDLE_MS_MIN, HKM_IDLE_MS_MAX) &&
+	       within(policy->refill_bundle, 1, HKM_REFILL_BUNDLE_MAX) &&
+	       within(policy->w_max_pct, HKM_W_MAX_PCT_MIN, HKM_W_MAX_PCT_MAX);
 }
 
 static void policy_free_rcu(struct rcu_head *rcu)
@@ -99,6 +129,8 @@ int hkm_policy_commit(struct hkm_policy *policy)
 	bool valid = policy_is_valid(policy);
 
 	if (valid) {
+		policy->generation++;
+		policy_compile(policy);
 		hkm_policy_publish(policy);
 		call_rcu(&old->rcu, policy_free_rcu);
 	} else {
@@ -112,19 +144,21 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_policy_commit);
 int __init hkm_policy_init(void)
 {
 	struct hkm_policy *policy = kzalloc(sizeof(*policy), GFP_KERNEL);
-	unsigned int id, nid;
+	unsigned int id;
 
 	if (!policy)
 		return -ENOMEM;
+	policy->generation = 1;
 	policy->cpu_budget_bytes = HKM_CPU_BUDGET_BYTES;
 	policy->reserve_chunks = HKM_RESERVE_CHUNKS;
 	policy->idle_ms = HKM_IDLE_MS;
+	policy->refill_bundle = HKM_REFILL_BUNDLE_MAX;
+	policy->w_max_pct = HKM_W_MAX_PCT;
 	for (id = 0; id < HKM_NR_CLASSES; id++) {
-		policy->cap_chunks[id] = HKM_CAP_CHUNKS;
-		policy->bundle[id] = bundle_default(id);
+		policy->cap_requested[id] = HKM_CAP_CHUNKS;
+		policy->ring_limit[id] = HKM_RING_SLOTS;
 	}
-	for (nid = 0; nid < HKM_MAX_NODES; nid++)
-		hkm_class_table_build(policy->bin_of[nid], nid);
+	policy_compile(policy);
 	hkm_policy_publish(policy);
 	return 0;
 }

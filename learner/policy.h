@@ -14,23 +14,34 @@
 
 /**
  * struct hkm_policy - one set of decisions
+ * @generation: number of the policy, from 1 on
  * @cpu_budget_bytes: most that one CPU's rings and active pages may hold
  * @reserve_chunks: 64 KiB chunks kept on each node for callers that cannot sleep
  * @idle_ms: what a CPU or class has not used for this long is drained
+ * @refill_bundle: most 64 KiB chunks that one refill takes
+ * @w_max_pct: a block of another class may serve, if it is no larger than this
+ *	share of what was asked for
+ * @cap_requested: per class, @cap_chunks that were asked for
+ * @ring_limit: per class, most slots of a CPU's ring
  * @cap_chunks: per class, 64 KiB chunks of free memory that it may hold on each
  *	node
- * @bundle: per class, spans that one refill takes, 4 chunks in all at most; of
- *	large blocks, one
+ * @bundle: per class, spans that one refill takes; of large blocks, one
  * @bin_of: per node, bin for each step of sizes, see hkm_size_step()
  * @rcu: for the policy that took its place
  *
  * Readers use RCU with preemption off.
  */
 struct hkm_policy {
+	u32 generation;
 	u32 cpu_budget_bytes;
 	u32 reserve_chunks;
 	u32 idle_ms;
-	u16 cap_chunks[HKM_NR_CLASSES];
+	u32 refill_bundle;
+	u32 w_max_pct;
+	u32 cap_requested[HKM_NR_CLASSES];
+	u32 ring_limit[HKM_NR_CLASSES];
+	/* What follows is worked out from the above by hkm_policy_commit(). */
+	u32 cap_chunks[HKM_NR_CLASSES];
 	u8 bundle[HKM_NR_CLASSES];
 	u8 bin_of[HKM_MAX_NODES][HKM_NR_STEPS];
 	struct rcu_head rcu;
@@ -53,7 +64,15 @@ static __always_inline const u8 *hkm_policy_bins(void)
 }
 
 /* Bounds of what may be asked for. */
-#define HKM_RESERVE_CHUNKS_MAX	256
+#define HKM_RESERVE_CHUNKS_MAX		256
+#define HKM_CPU_BUDGET_BYTES_MIN	SZ_64K
+#define HKM_CPU_BUDGET_BYTES_MAX	(64 * SZ_1M)
+#define HKM_IDLE_MS_MIN			1000
+#define HKM_IDLE_MS_MAX			3600000
+#define HKM_REFILL_BUNDLE_MAX		HKM_SPAN_MAX_CHUNKS
+#define HKM_W_MAX_PCT_MIN		100
+#define HKM_W_MAX_PCT_MAX		200
+#define HKM_CAP_CHUNKS_MAX		32767
 
 void hkm_policy_publish(struct hkm_policy *policy);
 struct hkm_policy *hkm_policy_edit(void);

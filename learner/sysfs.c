@@ -3,6 +3,7 @@
  * /sys/kernel/hakmem, as Documentation/ABI/testing/sysfs-kernel-hakmem has it.
  */
 #include <linux/completion.h>
+#include <linux/kernel.h>
 #include <linux/kobject.h>
 #include <linux/slab.h>
 #include <linux/sysfs.h>
@@ -26,15 +27,104 @@ static unsigned int class_id_of(const struct kobject *kobj)
 	return kobj - hkm_class_dir;
 }
 
-static unsigned int policy_cap(unsigned int class_id)
-{
-	unsigned int cap;
+/**
+ * struct knob - a file that shows a number of the policy, and may change it
+ * @attr: the file
+ * @offset: of a u32 in struct hkm_policy, or of an array of them, one per class
+ * @applied: called after a change that calls for more, with the class
+ */
+struct knob {
+	struct kobj_attribute attr;
+	size_t offset;
+	void (*applied)(unsigned int class_id);
+};
 
-	rcu_read_lock_sched();
-	cap = rcu_dereference_sched(hkm_policy)->cap_chunks[class_id];
-	rcu_read_unlock_sched();
-	return cap;
+static bool is_class_dir(const struct kobject *kobj)
+{
+	return kobj >= hkm_class_dir && kobj < hkm_class_dir + HKM_NR_CLASSES;
 }
+
+static u32 *knob_value(struct hkm_policy *policy, const struct kobject *kobj,
+		       const struct knob *knob)
+{
+	unsigned int index = is_class_dir(kobj) ? class_id_of(kobj) : 0;
+
+	return (u32 *)((void *)policy + knob->offset) + index;
+}
+
+static ssize_t knob_show(struct kobject *kobj, struct kobj_attribute *attr, char *buf)
+{
+	const struct knob *knob = container_of(attr, struct knob, attr);
+	u32 value;
+
+	preempt_disable();
+	value = *knob_value(rcu_dereference_sched(hkm_policy), kobj, knob);
+	preempt_enable();
+	return sysfs_emit(buf, "%u\n", value);
+}
+
+static ssize_t knob_store(struct kobject *kobj, struct kobj_attribute *attr,
+			  const char *buf, size_t count)
+{
+	const struct knob *knob = container_of(attr, struct knob, attr);
+	struct hkm_policy *policy;
+	u32 value;
+	int err;
+
+	if (kstrtou32(buf, 10, &value))
+		return -EINVAL;
+	policy = hkm_policy_edit();
+	if (!policy)
+		return -ENOMEM;
+	*knob_value(policy, kobj, knob) = value;
+	err = hkm_policy_commit(policy);
+	if (err)
+		return err;
+	if (knob->applied)
+		knob->applied(is_class_dir(kobj) ? class_id_of(kobj) : 0);
+	return count;
+}
+
+#define KNOB(name, field, applied_fn)					\
+static struct knob name##_knob = {					\
+	.attr = __ATTR(name, 0644, knob_show, knob_store),		\
+	.offset = offsetof(struct hkm_policy, field),			\
+	.applied = applied_fn,						\
+}
+#define KNOB_RO(name, field)						\
+static struct knob name##_knob = {					\
+	.attr = __ATTR(name, 0444, knob_show, NULL),			\
+	.offset = offsetof(struct hkm_policy, field),			\
+}
+
+static void reserve_changed(unsigned int class_id)
+{
+	hkm_reserve_fill();
+}
+
+static void parked_changed(unsigned int class_id)
+{
+	hkm_reclaim_unpark(class_id);
+}
+
+static void all_parked_changed(unsigned int class_id)
+{
+	for (class_id = 0; class_id < HKM_NR_CLASSES; class_id++)
+		hkm_reclaim_unpark(class_id);
+}
+
+KNOB(cap, cap_requested, NULL);
+KNOB_RO(cap_effective, cap_chunks);
+KNOB(ring_limit, ring_limit, parked_changed);
+
+KNOB_RO(generation, generation);
+KNOB(reserve_chunks, reserve_chunks, reserve_changed);
+KNOB(cpu_budget_bytes, cpu_budget_bytes, all_parked_changed);
+KNOB(idle_ms, idle_ms, NULL);
+KNOB(refill_bundle, refill_bundle, NULL);
+KNOB(w_max_pct, w_max_pct, NULL);
+#undef KNOB
+#undef KNOB_RO
 
 /* Over all nodes. */
 static long class_sum(unsigned int class_id, long (*count)(unsigned int bin))
@@ -61,7 +151,6 @@ static struct kobj_attribute name##_attr = __ATTR_RO(name)
 
 CLASS_ATTR(size_bytes, "%u", hkm_classes[id].size_bytes);
 CLASS_ATTR(chunks, "%ld", class_sum(id, hkm_chunk_count));
-CLASS_ATTR(cap_chunks, "%u", policy_cap(id));
 CLASS_ATTR(inventory_chunks, "%ld", class_sum(id, hkm_inventory_count));
 CLASS_ATTR(objects_live, "%lld", hkm_stats_live(&sum));
 CLASS_ATTR(hits_ring, "%llu", sum.hits_ring);
@@ -76,7 +165,9 @@ HKM_SLOW_COUNTERS(X)
 static struct attribute *class_attrs[] = {
 	&size_bytes_attr.attr,
 	&chunks_attr.attr,
-	&cap_chunks_attr.attr,
+	&cap_knob.attr.attr,
+	&cap_effective_knob.attr.attr,
+	&ring_limit_knob.attr.attr,
 	&inventory_chunks_attr.attr,
 	&objects_live_attr.attr,
 	&hits_ring_attr.attr,
@@ -90,40 +181,6 @@ static struct attribute *class_attrs[] = {
 };
 ATTRIBUTE_GROUPS(class);
 
-static ssize_t reserve_chunks_show(struct kobject *kobj,
-				   struct kobj_attribute *attr, char *buf)
-{
-	unsigned int chunks;
-
-	rcu_read_lock_sched();
-	chunks = rcu_dereference_sched(hkm_policy)->reserve_chunks;
-	rcu_read_unlock_sched();
-	return sysfs_emit(buf, "%u\n", chunks);
-}
-
-static ssize_t reserve_chunks_store(struct kobject *kobj,
-				    struct kobj_attribute *attr,
-				    const char *buf, size_t count)
-{
-	struct hkm_policy *policy;
-	unsigned int chunks;
-	int err;
-
-	if (kstrtouint(buf, 10, &chunks))
-		return -EINVAL;
-	policy = hkm_policy_edit();
-	if (!policy)
-		return -ENOMEM;
-	policy->reserve_chunks = chunks;
-	err = hkm_policy_commit(policy);
-	if (err)
-		return err;
-	hkm_reserve_fill();
-	return count;
-}
-
-static struct kobj_attribute reserve_chunks_attr = __ATTR_RW(reserve_chunks);
-
 static ssize_t reserve_chunks_effective_show(struct kobject *kobj,
 					     struct kobj_attribute *attr, char *buf)
 {
@@ -134,8 +191,13 @@ static struct kobj_attribute reserve_chunks_effective_attr =
 	__ATTR_RO(reserve_chunks_effective);
 
 static struct attribute *policy_attrs[] = {
-	&reserve_chunks_attr.attr,
+	&generation_knob.attr.attr,
+	&reserve_chunks_knob.attr.attr,
 	&reserve_chunks_effective_attr.attr,
+	&cpu_budget_bytes_knob.attr.attr,
+	&idle_ms_knob.attr.attr,
+	&refill_bundle_knob.attr.attr,
+	&w_max_pct_knob.attr.attr,
 	NULL
 };
 

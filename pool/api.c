@@ -202,6 +202,34 @@ static noinline void *alloc_larger(unsigned int *bin, unsigned int home,
 }
 
 /*
+ * There is no block of the class, but perhaps one is stocked that is larger by no
+ * more than the policy allows. Not for powers of two, which are to be aligned.
+ */
+static noinline void *alloc_substitute(unsigned int *bin, size_t size,
+				       unsigned int home, bool *zeroed)
+{
+	unsigned int class_id = hkm_bin_class(*bin), w_max_pct, other;
+	void *block;
+
+	if (hkm_class_is_large(class_id) || is_power_of_2(size))
+		return NULL;
+	preempt_disable();
+	w_max_pct = rcu_dereference_sched(hkm_policy)->w_max_pct;
+	preempt_enable();
+	class_id = hkm_class_next(class_id, size * w_max_pct / 100);
+	if (class_id == HKM_NR_CLASSES)
+		return NULL;
+	other = *bin - hkm_bin_class(*bin) + class_id;
+	preempt_disable();
+	block = alloc_stocked(hkm_cpu_enter(), other, home, zeroed);
+	if (block) {
+		hkm_count(other, HKM_substitutes);
+		*bin = other;
+	}
+	return block;
+}
+
+/*
  * The ring had nothing, or belongs to the context that we interrupted, or all
  * requests are being watched. Ends what alloc_fast() began. NULL if neither the
  * pool nor the page allocator has stock.
@@ -219,7 +247,8 @@ static void *pool_slow(size_t size, gfp_t flags, unsigned int bin,
 	block = alloc_stocked(cpu, bin, home, &zeroed);
 	if (unlikely(!block)) {
 		might_alloc(flags);
-		if (!in_nmi())
+		block = alloc_substitute(&bin, size, home, &zeroed);
+		if (!block && !in_nmi())
 			block = refill(bin, home, flags, &zeroed);
 		if (unlikely(!block))
 			block = alloc_larger(&bin, home, !in_nmi(), &zeroed);
@@ -488,7 +517,8 @@ void *hkm_kmalloc_nolock(size_t size, gfp_t flags)
 	if (unlikely(block))
 		return block;
 	home = site_home(_RET_IP_);
-	block = alloc_stocked(cpu, bin, home, &zeroed);
+	block = alloc_stocked(cpu, bin, home, &zeroed) ?:
+		alloc_substitute(&bin, size, home, &zeroed);
 	if (!block && many_nodes())
 		block = alloc_far(bin, home, &zeroed);
 	if (!block)

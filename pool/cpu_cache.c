@@ -155,13 +155,13 @@ static u32 budget_room(struct hkm_cpu *cpu, unsigned int bin, u32 want)
  */
 static u32 ring_room(struct hkm_cpu *cpu, unsigned int bin)
 {
-	bool own = hkm_bin_on(bin, hkm_cpu_budget(cpu)->nid) == bin;
-	u32 most = own ? HKM_RING_SLOTS : HKM_BATCH_MAX, half;
+	const struct hkm_policy *policy = rcu_dereference_sched(hkm_policy);
+	u32 most = policy->ring_limit[hkm_bin_class(bin)];
 
-	if (hkm_bin_is_large(bin)) {
-		half = rcu_dereference_sched(hkm_policy)->cpu_budget_bytes / 2;
-		most = min(most, half / hkm_classes[bin].size_bytes);
-	}
+	if (hkm_bin_on(bin, hkm_cpu_budget(cpu)->nid) != bin)
+		most = min_t(u32, most, HKM_BATCH_MAX);
+	if (hkm_bin_is_large(bin))
+		most = min(most, policy->cpu_budget_bytes / 2 / hkm_classes[bin].size_bytes);
 	return most - min_t(u32, most, cpu->ring[bin].limit);
 }
 

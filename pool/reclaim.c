@@ -298,6 +298,25 @@ bool hkm_reclaim_at_cap(unsigned int bin)
 EXPORT_SYMBOL_IF_KUNIT(hkm_reclaim_at_cap);
 
 /**
+ * hkm_reclaim_unpark() - move what all CPUs park of a class to the shared tier
+ * @class_id: the class
+ *
+ * For a policy that lets them park less.
+ *
+ * Context: Task; may sleep.
+ */
+void hkm_reclaim_unpark(unsigned int class_id)
+{
+	struct bin_set bins = {};
+	unsigned int bin;
+
+	for (bin = class_id; bin < hkm_nr_bins; bin += HKM_NR_CLASSES)
+		__set_bit(bin, bins.bits);
+	cpus_flush(&bins);
+}
+EXPORT_SYMBOL_IF_KUNIT(hkm_reclaim_unpark);
+
+/**
  * hkm_reclaim_all() - give back all that can be
  *
  * Context: Task; may sleep.

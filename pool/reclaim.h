@@ -12,6 +12,7 @@ void hkm_reclaim_exit(void);
 
 void hkm_reclaim_kick(void);
 void hkm_reclaim_tick(void);
+void hkm_reclaim_unpark(unsigned int class_id);
 long hkm_reclaim_all(void);
 bool hkm_reclaim_at_cap(unsigned int bin);
 

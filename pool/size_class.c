@@ -98,6 +98,22 @@ static unsigned int class_smallest(u32 need, u32 align)
 }
 
 /**
+ * hkm_class_next() - the next larger class
+ * @class_id: a class that is not large
+ * @most: most bytes that a block may have
+ *
+ * Return: the smallest such class; HKM_NR_CLASSES if there is none.
+ */
+unsigned int hkm_class_next(unsigned int class_id, u32 most)
+{
+	unsigned int id = class_smallest(hkm_classes[class_id].size_bytes + 1,
+					 HKM_GRAIN_BYTES);
+
+	return id < HKM_NR_CLASSES && hkm_classes[id].size_bytes <= most ? id : HKM_NR_CLASSES;
+}
+EXPORT_SYMBOL_IF_KUNIT(hkm_class_next);
+
+/**
  * hkm_class_table_build() - smallest class for each step of sizes
  * @table: filled with its bins, see hkm_size_step()
  * @nid: node of the bins

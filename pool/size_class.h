@@ -158,6 +158,7 @@ static inline bool hkm_block_index(u32 offset, u64 magic, unsigned int *index)
 
 int hkm_size_classes_init(unsigned int dyn1_bytes);
 void hkm_class_set(struct hkm_class *cl, u32 size_bytes);
+unsigned int hkm_class_next(unsigned int class_id, u32 most);
 void hkm_class_table_build(u8 table[HKM_NR_STEPS], int nid);
 
 #endif /* _HKM_SIZE_CLASS_H */

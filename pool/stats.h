@@ -23,6 +23,7 @@
 	X(fallbacks, "requests handed to the kernel allocator")		\
 	X(slow_allocs, "misses that shared tier or refill served")	\
 	X(refill_allocs, "slow_allocs that were served with new chunks")	\
+	X(substitutes, "requests for smaller classes that it served")	\
 	X(unserved, "misses that the pool did not serve")		\
 	X(samples, "requests served with samples, see sample.c")	\
 	X(rejects, "frees refused because the caller erred")

@@ -52,7 +52,7 @@ refused() {
 before=$(free_pages)
 load hakmem
 load hkm_burst most="$mib"
-budget=$(pool_sum cap_chunks)
+budget=$(pool_sum cap_effective)
 
 # What is held is looked at until it is freed, and all of it is ever in the pool.
 ktap_test_result "$mib MiB are allocated" held "$mib"
