@@ -4,6 +4,7 @@
  */
 #include <linux/completion.h>
 #include <linux/kobject.h>
+#include <linux/minmax.h>
 #include <linux/slab.h>
 #include <linux/sysfs.h>
 
@@ -89,6 +90,45 @@ static struct attribute *class_attrs[] = {
 };
 ATTRIBUTE_GROUPS(class);
 
+/* Read while CPUs go on counting, a term may be a few blocks short of none. */
+#define TOTAL_ATTR(term)						\
+static ssize_t bytes_##term##_show(struct kobject *kobj,		\
+				   struct kobj_attribute *attr, char *buf) \
+{									\
+	struct hkm_totals totals;					\
+									\
+	hkm_totals_read(&totals);					\
+	return sysfs_emit(buf, "%lld\n", max_t(s64, totals.term, 0));	\
+}									\
+static struct kobj_attribute bytes_##term##_attr = __ATTR_RO(bytes_##term)
+
+TOTAL_ATTR(held);
+TOTAL_ATTR(live);
+TOTAL_ATTR(parked);
+TOTAL_ATTR(shared);
+TOTAL_ATTR(inventory);
+TOTAL_ATTR(moving);
+TOTAL_ATTR(unusable);
+TOTAL_ATTR(requested);
+#undef TOTAL_ATTR
+
+static struct attribute *total_attrs[] = {
+	&bytes_held_attr.attr,
+	&bytes_live_attr.attr,
+	&bytes_parked_attr.attr,
+	&bytes_shared_attr.attr,
+	&bytes_inventory_attr.attr,
+	&bytes_moving_attr.attr,
+	&bytes_unusable_attr.attr,
+	&bytes_requested_attr.attr,
+	NULL
+};
+
+static const struct attribute_group total_group = {
+	.name	= "stats",
+	.attrs	= total_attrs,
+};
+
 static ssize_t trim_store(struct kobject *kobj, struct kobj_attribute *attr,
 			  const char *buf, size_t count)
 {
@@ -127,6 +167,9 @@ int __init hkm_sysfs_init(void)
 	if (!hkm_root)
 		return -ENOMEM;
 	err = sysfs_create_file(hkm_root, &trim_attr.attr);
+	if (err)
+		goto put_root;
+	err = sysfs_create_group(hkm_root, &total_group);
 	if (err)
 		goto put_root;
 	err = -ENOMEM;

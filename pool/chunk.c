@@ -59,6 +59,8 @@ static bool map_growing;
 
 /* 64 KiB chunks held, per class. */
 static atomic_long_t nr_chunks[HKM_MAX_BINS];
+/* Of these, bytes behind the last block of a span. */
+static atomic_long_t unusable_bytes[HKM_MAX_BINS];
 /* Pages of released chunks that a grace period has yet to end for. */
 static atomic_long_t pages_leaving;
 
@@ -270,6 +272,24 @@ static struct page *pages_get(int nid, gfp_t gfp, unsigned int order)
 	return alloc_pages_node(nid, gfp, HKM_CHUNK_ORDER + order);
 }
 
+/* Bytes that no block takes. */
+static long chunk_unusable(const struct hkm_chunk *chunk)
+{
+	return (HKM_CHUNK_BYTES << chunk->span_order) -
+	       chunk->nr_blocks * hkm_classes[chunk->bin].size_bytes;
+}
+
+/* A span comes, or with @sign -1 goes; its blocks are in no tier. */
+static void chunk_account(const struct hkm_chunk *chunk, int sign)
+{
+	/* In one section: see hkm_count_shared(). */
+	preempt_disable();
+	atomic_long_add(sign * (1L << chunk->span_order), &nr_chunks[chunk->bin]);
+	atomic_long_add(sign * chunk_unusable(chunk), &unusable_bytes[chunk->bin]);
+	hkm_count_moving(chunk->bin, sign * chunk->nr_blocks);
+	preempt_enable();
+}
+
 /**
  * hkm_chunk_create() - take a span of pages and make it known
  * @bin: bin to cut it for; what is got from another node is that node's
@@ -347,7 +367,7 @@ struct hkm_chunk *hkm_chunk_create(unsigned int bin, unsigned int home,
 	if (nr * cl->size_bytes < HKM_CHUNK_BYTES << order)
 		hkm_kasan_poison(chunk->slot[nr].block,
 				 (HKM_CHUNK_BYTES << order) - nr * cl->size_bytes);
-	atomic_long_add(1L << order, &nr_chunks[bin]);
+	chunk_account(chunk, 1);
 	return chunk;
 
 free_chunk:
@@ -398,7 +418,7 @@ void hkm_chunk_release(struct hkm_chunk *chunk)
 	if (unlikely(hkm_debug))
 		hkm_debug_release(chunk);
 	trace_trim(chunk->bin, chunk->base, 1U << chunk->span_order);
-	atomic_long_sub(1L << chunk->span_order, &nr_chunks[chunk->bin]);
+	chunk_account(chunk, -1);
 	atomic_long_add(1L << (HKM_CHUNK_ORDER + chunk->span_order), &pages_leaving);
 	chunk_unmap(chunk);
 	call_rcu(&chunk->rcu, chunk_free_rcu);
@@ -444,3 +464,14 @@ long hkm_chunk_count(unsigned int bin)
 	return atomic_long_read(&nr_chunks[bin]);
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_chunk_count);
+
+/**
+ * hkm_chunk_unusable_bytes() - tell what the spans of a bin cannot hand out
+ * @bin: the bin
+ *
+ * Return: bytes behind the last blocks.
+ */
+long hkm_chunk_unusable_bytes(unsigned int bin)
+{
+	return atomic_long_read(&unusable_bytes[bin]);
+}

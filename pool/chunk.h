@@ -168,7 +168,14 @@ void hkm_chunk_release(struct hkm_chunk *chunk);
 void hkm_chunk_for_each(void (*fn)(struct hkm_chunk *chunk, void *arg),
 			void *arg);
 long hkm_chunk_count(unsigned int bin);
+long hkm_chunk_unusable_bytes(unsigned int bin);
 long hkm_chunk_pages_leaving(void);
+
+/* Bytes of memory that a bin holds. */
+static inline long hkm_chunk_bytes(unsigned int bin)
+{
+	return hkm_chunk_count(bin) << HKM_CHUNK_SHIFT;
+}
 
 #if IS_ENABLED(CONFIG_KUNIT)
 extern int hkm_test_pages_left;

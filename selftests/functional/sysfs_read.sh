@@ -8,6 +8,8 @@ VALUES="size_bytes chunks objects_live hits_ring hits_active misses slow_allocs
 	freelist_pops freelist_pushes cas_retries remote_frees remote_drains
 	refills reuses cap_chunks inventory_chunks fallbacks frees rejects unserved
 	refill_allocs samples"
+STATS="bytes_held bytes_live bytes_parked bytes_shared bytes_inventory bytes_moving
+	bytes_unusable bytes_requested"
 
 ktap_print_header
 ktap_set_plan 8
@@ -22,7 +24,8 @@ names() { find "$1" -mindepth 1 -maxdepth 1 -exec basename {} \; | sort | xargs;
 complete() {
 	local class
 
-	same "in $POOL" "classes trim" "$(names "$POOL")" || return 1
+	same "in $POOL" "classes stats trim" "$(names "$POOL")" || return 1
+	same "in stats" "$(words $STATS)" "$(names "$POOL/stats")" || return 1
 	same "in classes" "$(words $CLASSES)" "$(names "$POOL/classes")" || return 1
 	for class in $CLASSES; do
 		same "in $class" "$(words $VALUES)" \
@@ -45,7 +48,7 @@ one_number() {
 all_numbers() {
 	local file
 
-	for file in "$POOL"/classes/*/*; do
+	for file in "$POOL"/classes/*/* "$POOL"/stats/*; do
 		one_number "$file" && continue
 		ktap_print_msg "$file: $(cat "$file")"
 		return 1
@@ -53,7 +56,7 @@ all_numbers() {
 }
 
 read_only() {
-	same "modes" 444 "$(find "$POOL/classes" -type f -exec stat -c %a {} + | sort -u)" &&
+	same "modes" 444 "$(find "$POOL/classes" "$POOL/stats" -type f -exec stat -c %a {} + | sort -u)" &&
 		same "mode of trim" 200 "$(stat -c %a "$POOL/trim")"
 }
 
