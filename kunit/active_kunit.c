@@ -19,6 +19,8 @@ static bool install(struct hkm_chunk *chunk, bool zeroed)
 	struct hkm_cpu *cpu = hkm_kunit_cpu_get();
 	bool taken = hkm_cpu_install(cpu, chunk->bin, &run);
 
+	if (taken)
+		hkm_count_moving(chunk->bin, -(long)chunk->nr_blocks);
 	hkm_kunit_cpu_put(cpu);
 	return taken;
 }

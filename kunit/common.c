@@ -86,6 +86,21 @@ int hkm_kunit_begin(struct kunit *test)
 	return set_cpus_allowed_ptr(current, cpumask_of(raw_smp_processor_id()));
 }
 
+/* After the last block was freed and the last chunk released. */
+static void accounts_are_settled(struct kunit *test)
+{
+	struct hkm_totals totals;
+
+	hkm_totals_read(&totals);
+	KUNIT_EXPECT_EQ(test, totals.held, 0);
+	KUNIT_EXPECT_EQ(test, totals.live, 0);
+	KUNIT_EXPECT_EQ(test, totals.parked, 0);
+	KUNIT_EXPECT_EQ(test, totals.shared, 0);
+	KUNIT_EXPECT_EQ(test, totals.inventory, 0);
+	KUNIT_EXPECT_EQ(test, totals.moving, 0);
+	KUNIT_EXPECT_EQ(test, totals.unusable, 0);
+}
+
 void hkm_kunit_end(struct kunit *test)
 {
 	unsigned int id;
@@ -105,8 +120,10 @@ void hkm_kunit_end(struct kunit *test)
 				    hkm_classes[id].name);
 		pool_dirty |= hkm_chunk_count(id);
 	}
-	if (!pool_dirty)
+	if (!pool_dirty) {
+		accounts_are_settled(test);
 		policy_restore();
+	}
 	hkm_test_tick_own(false);
 	rcu_barrier();
 }
@@ -165,6 +182,7 @@ unsigned int hkm_kunit_push(unsigned int bin, void **blocks,
 {
 	preempt_disable();
 	nr = hkm_freelist_push(bin, blocks, nr);
+	hkm_count_moving(bin, -(long)nr);
 	preempt_enable();
 	return nr;
 }
@@ -176,6 +194,7 @@ unsigned int hkm_kunit_pop(unsigned int bin, unsigned int home,
 
 	preempt_disable();
 	nr = hkm_freelist_pop(bin, home, blocks, max);
+	hkm_count_moving(bin, nr);
 	preempt_enable();
 	return nr;
 }
@@ -197,6 +216,7 @@ unsigned int hkm_kunit_drain(unsigned int bin, unsigned int home,
 
 	preempt_disable();
 	nr = hkm_remote_drain(bin, home, blocks, max);
+	hkm_count_moving(bin, nr);
 	preempt_enable();
 	return nr;
 }
@@ -234,6 +254,7 @@ s64 hkm_kunit_live(unsigned int bin)
 void hkm_kunit_count_allocs(unsigned int bin, unsigned int nr)
 {
 	this_cpu_add(hkm_counters[bin].slow[HKM_slow_allocs], nr);
+	hkm_count_moving(bin, -(long)nr);
 }
 
 struct hkm_policy *hkm_kunit_policy(struct kunit *test)

@@ -32,12 +32,12 @@ void *hkm_kunit_alloc_class(unsigned int bin, gfp_t gfp);
 void **hkm_kunit_pointers(struct kunit *test, unsigned int nr);
 void hkm_kunit_free_all(void **blocks, unsigned int nr);
 
-/* A chunk whose blocks are all the test's. */
+/* A chunk whose blocks are all the test's, and count as moving. */
 struct hkm_chunk *hkm_kunit_chunk(struct kunit *test, unsigned int bin,
 				  unsigned int home);
 void hkm_kunit_chunk_blocks(struct hkm_chunk *chunk, void **blocks);
 
-/* The shared tier, with preemption off inside. */
+/* The shared tier, with preemption off inside, for blocks that are the test's. */
 unsigned int hkm_kunit_push(unsigned int bin, void **blocks,
 			    unsigned int nr);
 unsigned int hkm_kunit_pop(unsigned int bin, unsigned int home,

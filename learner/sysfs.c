@@ -5,6 +5,7 @@
 #include <linux/completion.h>
 #include <linux/kernel.h>
 #include <linux/kobject.h>
+#include <linux/minmax.h>
 #include <linux/slab.h>
 #include <linux/sysfs.h>
 
@@ -206,6 +207,45 @@ static const struct attribute_group policy_group = {
 	.attrs	= policy_attrs,
 };
 
+/* Read while CPUs go on counting, a term may be a few blocks short of none. */
+#define TOTAL_ATTR(term)						\
+static ssize_t bytes_##term##_show(struct kobject *kobj,		\
+				   struct kobj_attribute *attr, char *buf) \
+{									\
+	struct hkm_totals totals;					\
+									\
+	hkm_totals_read(&totals);					\
+	return sysfs_emit(buf, "%lld\n", max_t(s64, totals.term, 0));	\
+}									\
+static struct kobj_attribute bytes_##term##_attr = __ATTR_RO(bytes_##term)
+
+TOTAL_ATTR(held);
+TOTAL_ATTR(live);
+TOTAL_ATTR(parked);
+TOTAL_ATTR(shared);
+TOTAL_ATTR(inventory);
+TOTAL_ATTR(moving);
+TOTAL_ATTR(unusable);
+TOTAL_ATTR(requested);
+#undef TOTAL_ATTR
+
+static struct attribute *total_attrs[] = {
+	&bytes_held_attr.attr,
+	&bytes_live_attr.attr,
+	&bytes_parked_attr.attr,
+	&bytes_shared_attr.attr,
+	&bytes_inventory_attr.attr,
+	&bytes_moving_attr.attr,
+	&bytes_unusable_attr.attr,
+	&bytes_requested_attr.attr,
+	NULL
+};
+
+static const struct attribute_group total_group = {
+	.name	= "stats",
+	.attrs	= total_attrs,
+};
+
 static ssize_t trim_store(struct kobject *kobj, struct kobj_attribute *attr,
 			  const char *buf, size_t count)
 {
@@ -229,6 +269,7 @@ static const struct attribute_group root_group = {
 static const struct attribute_group *root_groups[] = {
 	&root_group,
 	&policy_group,
+	&total_group,
 	NULL
 };
 

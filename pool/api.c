@@ -75,6 +75,7 @@ static void *block_deliver(void *block, size_t size, gfp_t flags,
 {
 	u32 bytes = hkm_classes[bin].size_bytes;
 
+	hkm_count_asked(bin, size);
 	hkm_kasan_unpoison(block, bytes);
 	if (unlikely(hkm_debug))
 		hkm_debug_alloc(block, size, site);

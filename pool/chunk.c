@@ -26,6 +26,8 @@
 
 /* Pages held, per bin. */
 static atomic_long_t nr_pages[HKM_MAX_BINS];
+/* Of these, bytes behind the last block of a chunk. */
+static atomic_long_t unusable_bytes[HKM_MAX_BINS];
 /* Pages of released chunks that a grace period has yet to end for. */
 static atomic_long_t pages_leaving;
 
@@ -118,6 +120,24 @@ static void chunk_unmap(struct hkm_chunk *chunk)
 			    &hkm_no_chunk);
 }
 
+/* Bytes behind the last block. */
+static long chunk_rest(const struct hkm_chunk *chunk)
+{
+	return hkm_chunk_bytes(chunk) -
+	       chunk->nr_blocks * hkm_classes[chunk->bin].size_bytes;
+}
+
+/* A chunk comes, or with @sign -1 goes; its blocks are in no tier. */
+static void chunk_account(const struct hkm_chunk *chunk, int sign)
+{
+	/* In one section: see hkm_count_shared(). */
+	preempt_disable();
+	atomic_long_add(sign * (1L << chunk->order), &nr_pages[chunk->bin]);
+	atomic_long_add(sign * chunk_rest(chunk), &unusable_bytes[chunk->bin]);
+	hkm_count_moving(chunk->bin, sign * chunk->nr_blocks);
+	preempt_enable();
+}
+
 /*
  * Cuts pages into blocks, by a descriptor that is all zero, and makes them known.
  * All blocks are marked as free, also those that will be handed out unused: a
@@ -153,7 +173,7 @@ static bool chunk_set_up(struct hkm_chunk *chunk, struct page *page,
 	 * The rest behind the last block starts at a multiple of the block size
 	 * too. Marked as free for ever, it is refused like a double free.
 	 */
-	rest = hkm_chunk_bytes(chunk) - nr * cl->size_bytes;
+	rest = chunk_rest(chunk);
 	if (rest)
 		hkm_block_mark(hkm_chunk_block(chunk, nr));
 	if (!hkm_chunk_is_fragment(chunk)) {
@@ -169,7 +189,7 @@ static bool chunk_set_up(struct hkm_chunk *chunk, struct page *page,
 		hkm_kasan_poison(hkm_chunk_block(chunk, i), cl->size_bytes);
 	if (rest)
 		hkm_kasan_poison(hkm_chunk_block(chunk, nr), rest);
-	atomic_long_add(1L << order, &nr_pages[bin]);
+	chunk_account(chunk, 1);
 	return true;
 }
 
@@ -290,7 +310,7 @@ void hkm_chunk_release(struct hkm_chunk *chunk)
 	if (unlikely(hkm_debug))
 		hkm_debug_release(chunk);
 	trace_trim(chunk->bin, chunk->base, hkm_chunk_bytes(chunk));
-	atomic_long_sub(1L << chunk->order, &nr_pages[chunk->bin]);
+	chunk_account(chunk, -1);
 	atomic_long_add(1L << chunk->order, &pages_leaving);
 	chunk_unmap(chunk);
 	call_rcu(&chunk->rcu, chunk_free_rcu);
@@ -328,6 +348,18 @@ void hkm_chunk_for_each(void (*fn)(struct hkm_chunk *chunk, void *arg),
 }
 
 /**
+ * hkm_chunk_bytes_held() - memory that a bin holds
+ * @bin: the bin
+ *
+ * Return: bytes.
+ */
+long hkm_chunk_bytes_held(unsigned int bin)
+{
+	return atomic_long_read(&nr_pages[bin]) << PAGE_SHIFT;
+}
+EXPORT_SYMBOL_IF_KUNIT(hkm_chunk_bytes_held);
+
+/**
  * hkm_chunk_count() - memory that a bin holds
  * @bin: the bin
  *
@@ -335,7 +367,17 @@ void hkm_chunk_for_each(void (*fn)(struct hkm_chunk *chunk, void *arg),
  */
 long hkm_chunk_count(unsigned int bin)
 {
-	return DIV_ROUND_UP(atomic_long_read(&nr_pages[bin]),
-			    1L << HKM_CHUNK_ORDER);
+	return DIV_ROUND_UP(hkm_chunk_bytes_held(bin), HKM_CHUNK_BYTES);
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_chunk_count);
+
+/**
+ * hkm_chunk_unusable_bytes() - tell what the chunks of a bin cannot hand out
+ * @bin: the bin
+ *
+ * Return: bytes behind the last blocks.
+ */
+long hkm_chunk_unusable_bytes(unsigned int bin)
+{
+	return atomic_long_read(&unusable_bytes[bin]);
+}

@@ -221,7 +221,9 @@ size_t hkm_chunk_descriptor_bytes(unsigned int order, unsigned int nr_blocks);
 void hkm_chunk_release(struct hkm_chunk *chunk);
 void hkm_chunk_for_each(void (*fn)(struct hkm_chunk *chunk, void *arg),
 			void *arg);
+long hkm_chunk_bytes_held(unsigned int bin);
 long hkm_chunk_count(unsigned int bin);
+long hkm_chunk_unusable_bytes(unsigned int bin);
 long hkm_chunk_pages_leaving(void);
 
 #if IS_ENABLED(CONFIG_KUNIT)

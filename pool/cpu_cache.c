@@ -83,7 +83,7 @@ static void ring_flush(struct hkm_ring *ring, unsigned int bin,
 static void run_retire(struct hkm_cpu *cpu, struct hkm_run *run)
 {
 	hkm_cpu_budget(cpu)->parked_bytes -= run->span_bytes;
-	run->end = NULL;
+	WRITE_ONCE(run->end, NULL);
 }
 
 /* Moves what is left of an active page to the shared tier. */
@@ -97,7 +97,7 @@ static void run_flush(struct hkm_cpu *cpu, struct hkm_run *run,
 	while (run->next < run->end) {
 		for (nr = 0; nr < HKM_BATCH_MAX && run->next < run->end; nr++) {
 			blocks[nr] = run->next;
-			run->next += size;
+			WRITE_ONCE(run->next, run->next + size);
 		}
 		hkm_freelist_push(bin, blocks, nr);
 	}
@@ -212,7 +212,7 @@ static void *run_pop(struct hkm_cpu *cpu, struct hkm_ring *ring, u32 size,
 	if (!run->end)
 		return NULL;
 	*zeroed = run->zeroed;
-	run->next += size;
+	WRITE_ONCE(run->next, block + size);
 	if (run->next == run->end)
 		run_retire(cpu, run);
 	data_race(ring->hits_active++);
@@ -310,7 +310,10 @@ bool hkm_cpu_install(struct hkm_cpu *cpu, unsigned int bin,
 		if (budget_room(cpu, bin, run->span_bytes) < run->span_bytes)
 			return false;
 		hkm_cpu_budget(cpu)->parked_bytes += run->span_bytes;
-		ring->run[i] = *run;
+		ring->run[i].span_bytes = run->span_bytes;
+		ring->run[i].zeroed = run->zeroed;
+		WRITE_ONCE(ring->run[i].next, run->next);
+		WRITE_ONCE(ring->run[i].end, run->end);
 		return true;
 	}
 	return false;

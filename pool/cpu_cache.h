@@ -90,10 +90,25 @@ static inline struct hkm_cpu_budget *hkm_cpu_budget(const struct hkm_cpu *cpu)
 	return (void *)cpu + hkm_nr_bins * sizeof(struct hkm_ring);
 }
 
-/* HKM_SLOW_COUNTERS of one bin, by this_cpu_inc() from any context. */
+/**
+ * struct hkm_counters - what one CPU counts for one bin
+ * @shared: blocks put in the shared tier, less those taken out
+ * @moving: blocks on their way between tiers, less those that have arrived
+ * @asked: requests whose size was noted
+ * @asked_bytes: what these asked for
+ * @slow: HKM_SLOW_COUNTERS
+ *
+ * By this_cpu_add() from any context. What one CPU puts in another may take out:
+ * @shared and @moving tell something in sum only. The size is a power of two: a
+ * shift finds the counters of a bin.
+ */
 struct hkm_counters {
+	s64 shared;
+	s64 moving;
+	u64 asked;
+	u64 asked_bytes;
 	u64 slow[HKM_NR_COUNTERS];
-};
+} __aligned(256);
 
 /* By bin. */
 extern struct hkm_counters __percpu *hkm_counters;
@@ -116,6 +131,47 @@ DECLARE_PER_CPU(struct hkm_cpu *, hkm_cpu_this);
 static inline void hkm_count(unsigned int bin, enum hkm_counter counter)
 {
 	this_cpu_inc(hkm_counters[bin].slow[counter]);
+}
+
+/**
+ * hkm_count_shared() - count blocks that enter the shared tier
+ * @bin: their bin
+ * @nr: their number; less than 0 for blocks that leave it
+ *
+ * Context: Any. Where this and what counts the same blocks elsewhere lie in one
+ * section with preemption off, stopped CPUs agree on where all blocks are.
+ */
+static inline void hkm_count_shared(unsigned int bin, long nr)
+{
+	this_cpu_add(hkm_counters[bin].shared, nr);
+}
+
+/**
+ * hkm_count_moving() - count blocks that are in no tier and no caller's
+ * @bin: their bin
+ * @nr: their number; less than 0 for blocks that arrive somewhere
+ *
+ * Those of a chunk that hkm_chunk_create() or hkm_inventory_get() returns are
+ * counted; whoever finds a place for them takes them out of the count.
+ *
+ * Context: As hkm_count_shared().
+ */
+static inline void hkm_count_moving(unsigned int bin, long nr)
+{
+	this_cpu_add(hkm_counters[bin].moving, nr);
+}
+
+/**
+ * hkm_count_asked() - note the size of a request
+ * @bin: bin of the block that serves it
+ * @bytes: size asked for
+ *
+ * Context: Any.
+ */
+static inline void hkm_count_asked(unsigned int bin, size_t bytes)
+{
+	this_cpu_inc(hkm_counters[bin].asked);
+	this_cpu_add(hkm_counters[bin].asked_bytes, bytes);
 }
 
 /* The front end of any CPU, for looking at. */

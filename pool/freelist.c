@@ -182,6 +182,7 @@ chain_take(unsigned int bin, unsigned int home, struct hkm_slot *slot,
 		WRITE_ONCE(slot->link, HKM_LINK_NONE);
 		slot = link;
 	}
+	hkm_count_shared(bin, -(long)nr);
 	if (slot != HKM_LINK_END)
 		batch_push(bin, home, slot);
 	return nr;
@@ -227,8 +228,10 @@ unsigned int hkm_freelist_push(unsigned int bin, void *const *blocks,
 		}
 		first = slot;
 	}
-	if (likely(taken))
+	if (likely(taken)) {
+		hkm_count_shared(bin, taken);
 		batch_push(bin, block_home(first->block), first);
+	}
 	return taken;
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_freelist_push);
@@ -299,6 +302,7 @@ bool hkm_remote_push(unsigned int bin, void *block)
 	} while (!try_cmpxchg_release(head, &old, slot));
 	mask_set(&shared->remote_nonempty, home);
 	hkm_count(bin, HKM_remote_frees);
+	hkm_count_shared(bin, 1);
 	return true;
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_remote_push);
@@ -345,7 +349,7 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_remote_drain);
 /**
  * hkm_chain_add() - put a block on its chunk's private chain
  * @chunk: the block's chunk, whose chain is the caller's
- * @block: the block, owned by the caller
+ * @block: the block, owned by the caller; counts as moving from here on
  *
  * Context: Any.
  * Return: false if the block is in another chain already; it is reported.
@@ -360,6 +364,8 @@ bool hkm_chain_add(struct hkm_chunk *chunk, void *block)
 		return false;
 	}
 	chunk->chain = slot;
+	chunk->nr_free++;
+	hkm_count_moving(chunk->bin, 1);
 	return true;
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_chain_add);
@@ -372,6 +378,7 @@ void hkm_chain_clear(struct hkm_chunk *chunk)
 {
 	struct hkm_slot *slot = chunk->chain, *link;
 
+	chunk->nr_free = 0;
 	for (chunk->chain = HKM_LINK_END; slot != HKM_LINK_END; slot = link) {
 		link = slot->link;
 		WRITE_ONCE(slot->link, HKM_LINK_NONE);
@@ -389,7 +396,10 @@ void hkm_chain_push(struct hkm_chunk *chunk)
 {
 	struct hkm_slot *first = chunk->chain;
 
+	hkm_count_moving(chunk->bin, -(long)chunk->nr_free);
+	hkm_count_shared(chunk->bin, chunk->nr_free);
 	chunk->chain = HKM_LINK_END;
+	chunk->nr_free = 0;
 	batch_push(chunk->bin, chunk->home, first);
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_chain_push);

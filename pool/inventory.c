@@ -12,6 +12,7 @@
 #include <linux/spinlock.h>
 
 #include "chunk.h"
+#include "cpu_cache.h"
 #include "freelist.h"
 #include "inventory.h"
 #include "../include/hkm_compat.h"
@@ -20,6 +21,7 @@ struct inventory {
 	raw_spinlock_t lock;
 	struct hkm_chunk *first;	/* linked by chunk->next; under lock */
 	long nr_chunks;			/* of 64 KiB; written under lock */
+	long nr_blocks;			/* in these; written under lock */
 };
 
 static struct inventory inventories[HKM_MAX_BINS] = {
@@ -27,6 +29,15 @@ static struct inventory inventories[HKM_MAX_BINS] = {
 		.lock = __RAW_SPIN_LOCK_UNLOCKED(inventories.lock),
 	},
 };
+
+/* Under the lock, so that moving blocks are counted in the same section. */
+static void inventory_count(struct inventory *inv, const struct hkm_chunk *chunk,
+			    int sign)
+{
+	WRITE_ONCE(inv->nr_chunks, inv->nr_chunks + sign * (long)hkm_chunk_span(chunk));
+	WRITE_ONCE(inv->nr_blocks, inv->nr_blocks + sign * chunk->nr_blocks);
+	hkm_count_moving(chunk->bin, -sign * chunk->nr_blocks);
+}
 
 static struct hkm_chunk *inventory_take(unsigned int bin)
 {
@@ -40,8 +51,7 @@ static struct hkm_chunk *inventory_take(unsigned int bin)
 	chunk = inv->first;
 	if (chunk) {
 		inv->first = chunk->next;
-		WRITE_ONCE(inv->nr_chunks,
-			   inv->nr_chunks - hkm_chunk_span(chunk));
+		inventory_count(inv, chunk, -1);
 	}
 	raw_spin_unlock_irqrestore(&inv->lock, flags);
 	return chunk;
@@ -84,7 +94,7 @@ bool hkm_inventory_put(struct hkm_chunk *chunk, long keep)
 	if (room) {
 		chunk->next = inv->first;
 		inv->first = chunk;
-		WRITE_ONCE(inv->nr_chunks, inv->nr_chunks + nr);
+		inventory_count(inv, chunk, 1);
 	}
 	raw_spin_unlock_irqrestore(&inv->lock, flags);
 	return room;
@@ -127,3 +137,14 @@ long hkm_inventory_count(unsigned int bin)
 	return READ_ONCE(inventories[bin].nr_chunks);
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_inventory_count);
+
+/**
+ * hkm_inventory_blocks() - tell how many blocks the kept chunks have
+ * @bin: the bin
+ *
+ * Return: their number.
+ */
+long hkm_inventory_blocks(unsigned int bin)
+{
+	return READ_ONCE(inventories[bin].nr_blocks);
+}

@@ -14,5 +14,6 @@ struct hkm_chunk *hkm_inventory_get(unsigned int bin);
 bool hkm_inventory_put(struct hkm_chunk *chunk, long keep);
 long hkm_inventory_shrink(unsigned int bin, long keep, long most);
 long hkm_inventory_count(unsigned int bin);
+long hkm_inventory_blocks(unsigned int bin);
 
 #endif /* _HKM_INVENTORY_H */

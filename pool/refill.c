@@ -125,6 +125,7 @@ static void *chunks_install(struct hkm_chunk **chunk, unsigned int nr,
 		bool old = i < nr_old;
 
 		hkm_count(chunk[i]->bin, old ? HKM_reuses : HKM_refills);
+		hkm_count_moving(chunk[i]->bin, -(long)chunk[i]->nr_blocks);
 		/* Blocks of a chunk live longer than this request: see run_pop(). */
 		chunk_install(hkm_cpu_own(cpu), chunk[i], clear && !old,
 			      i ? NULL : &block, &rnd);

@@ -1,13 +1,63 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Counters.
+ * Counters, and where all the memory is.
+ *
+ * Every byte of the chunks held is in one of six places (struct hkm_totals), and
+ * each of these is counted by itself, none as what the others leave. What moves
+ * a block counts it out of one place and into the other in one section with
+ * preemption off. So at any moment at which no CPU is in such a section, the places
+ * add up to what is held: while nobody uses the pool, and in stop_machine(). Read
+ * while CPUs go on, they may miss what moves meanwhile, or have it twice.
  */
 #include <linux/percpu.h>
 #include <linux/string.h>
 
+#include "chunk.h"
 #include "cpu_cache.h"
+#include "inventory.h"
 #include "stats.h"
 #include "../include/hkm_compat.h"
+
+static unsigned long run_bytes(const struct hkm_run *run)
+{
+	const void *end = READ_ONCE(run->end), *next = READ_ONCE(run->next);
+
+	/* Not of one page, if its CPU installed another in between. */
+	if (!end || end - next > HKM_SPAN_MAX_CHUNKS * HKM_CHUNK_BYTES)
+		return 0;
+	return end - next;
+}
+
+static unsigned long ring_parked(const struct hkm_ring *ring, unsigned int bin)
+{
+	unsigned long bytes = run_bytes(&ring->run[0]) + run_bytes(&ring->run[1]);
+
+	return READ_ONCE(ring->nr) + (bytes ? bytes / hkm_classes[bin].size_bytes : 0);
+}
+
+static void stats_add(struct hkm_class_stats *sum, unsigned int bin)
+{
+	unsigned int c;
+	int i;
+
+	for_each_possible_cpu(i) {
+		const struct hkm_counters *counters =
+			per_cpu_ptr(&hkm_counters[bin], i);
+		const struct hkm_ring *ring = &hkm_cpu_of(i)->ring[bin];
+
+		sum->hits_ring += READ_ONCE(ring->hits);
+		sum->hits_active += READ_ONCE(ring->hits_active);
+		sum->frees += hkm_ring_frees(ring) +
+			      READ_ONCE(counters->slow[HKM_remote_frees]);
+		for (c = 0; c < HKM_NR_COUNTERS; c++)
+			sum->slow[c] += READ_ONCE(counters->slow[c]);
+		sum->parked += ring_parked(ring, bin);
+		sum->shared += READ_ONCE(counters->shared);
+		sum->moving += READ_ONCE(counters->moving);
+		sum->asked += READ_ONCE(counters->asked);
+		sum->asked_bytes += READ_ONCE(counters->asked_bytes);
+	}
+}
 
 /**
  * hkm_stats_read() - sum one bin's counters over all CPUs
@@ -20,22 +70,8 @@
  */
 void hkm_stats_read(unsigned int bin, struct hkm_class_stats *sum)
 {
-	unsigned int c;
-	int i;
-
 	memset(sum, 0, sizeof(*sum));
-	for_each_possible_cpu(i) {
-		const struct hkm_counters *counters =
-			per_cpu_ptr(&hkm_counters[bin], i);
-		const struct hkm_ring *ring = &hkm_cpu_of(i)->ring[bin];
-
-		sum->hits_ring += READ_ONCE(ring->hits);
-		sum->hits_active += READ_ONCE(ring->hits_active);
-		sum->frees += hkm_ring_frees(ring);
-		for (c = 0; c < HKM_NR_COUNTERS; c++)
-			sum->slow[c] += READ_ONCE(counters->slow[c]);
-	}
-	sum->frees += sum->slow[HKM_remote_frees];
+	stats_add(sum, bin);
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_stats_read);
 
@@ -48,19 +84,13 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_stats_read);
  */
 void hkm_stats_class(unsigned int class_id, struct hkm_class_stats *sum)
 {
-	struct hkm_class_stats part;
-	unsigned int bin, c;
+	unsigned int bin;
 
 	memset(sum, 0, sizeof(*sum));
-	for (bin = class_id; bin < hkm_nr_bins; bin += HKM_NR_CLASSES) {
-		hkm_stats_read(bin, &part);
-		sum->hits_ring += part.hits_ring;
-		sum->hits_active += part.hits_active;
-		sum->frees += part.frees;
-		for (c = 0; c < HKM_NR_COUNTERS; c++)
-			sum->slow[c] += part.slow[c];
-	}
+	for (bin = class_id; bin < hkm_nr_bins; bin += HKM_NR_CLASSES)
+		stats_add(sum, bin);
 }
+EXPORT_SYMBOL_IF_KUNIT(hkm_stats_class);
 
 /**
  * hkm_stats_live() - blocks that callers hold
@@ -74,3 +104,57 @@ s64 hkm_stats_live(const struct hkm_class_stats *sum)
 	       sum->frees;
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_stats_live);
+
+/**
+ * hkm_stats_requested() - what callers asked for of the blocks that they hold
+ * @sum: a class's counters
+ *
+ * An estimate: the hot path notes no sizes. The mean of those noted since the
+ * module was loaded stands for all.
+ *
+ * Return: bytes.
+ */
+s64 hkm_stats_requested(const struct hkm_class_stats *sum)
+{
+	if (!sum->asked)
+		return 0;
+	return hkm_stats_live(sum) * (s64)(sum->asked_bytes / sum->asked);
+}
+EXPORT_SYMBOL_IF_KUNIT(hkm_stats_requested);
+
+static void totals_add(struct hkm_totals *totals, unsigned int class_id)
+{
+	s64 size = hkm_classes[class_id].size_bytes;
+	struct hkm_class_stats sum;
+	unsigned int bin;
+
+	hkm_stats_class(class_id, &sum);
+	totals->live += hkm_stats_live(&sum) * size;
+	totals->parked += sum.parked * size;
+	totals->shared += sum.shared * size;
+	totals->moving += sum.moving * size;
+	totals->requested += hkm_stats_requested(&sum);
+	for (bin = class_id; bin < hkm_nr_bins; bin += HKM_NR_CLASSES) {
+		totals->held += hkm_chunk_bytes_held(bin);
+		totals->inventory += hkm_inventory_blocks(bin) * size;
+		totals->unusable += hkm_chunk_unusable_bytes(bin);
+	}
+}
+
+/**
+ * hkm_totals_read() - tell where all the memory is
+ * @totals: filled in
+ *
+ * Exact while all CPUs are stopped, or nobody uses the pool; see above.
+ *
+ * Context: Any.
+ */
+void hkm_totals_read(struct hkm_totals *totals)
+{
+	unsigned int id;
+
+	memset(totals, 0, sizeof(*totals));
+	for (id = 0; id < HKM_NR_CLASSES; id++)
+		totals_add(totals, id);
+}
+EXPORT_SYMBOL_IF_KUNIT(hkm_totals_read);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Counters: kept per CPU and bin, summed when read.
+ * Counters: kept per CPU and bin, summed when read. And where all the memory is.
  */
 #ifndef _HKM_STATS_H
 #define _HKM_STATS_H
@@ -41,16 +41,50 @@ enum hkm_counter {
  * @hits_active: requests served from an active page
  * @frees: blocks freed
  * @slow: the counters of HKM_SLOW_COUNTERS
+ * @parked: blocks in rings and active pages
+ * @shared: blocks in the shared tier
+ * @moving: blocks on their way between tiers
+ * @asked: requests whose size was noted, as they were served off the hot path
+ * @asked_bytes: what these asked for
  */
 struct hkm_class_stats {
 	u64 hits_ring;
 	u64 hits_active;
 	u64 frees;
 	u64 slow[HKM_NR_COUNTERS];
+	s64 parked;
+	s64 shared;
+	s64 moving;
+	u64 asked;
+	u64 asked_bytes;
+};
+
+/**
+ * struct hkm_totals - where the pool's memory is, in bytes
+ * @held: chunks held; the sum of all others but @requested
+ * @live: blocks that callers hold
+ * @parked: blocks in CPUs' rings and active pages
+ * @shared: blocks in the shared tier
+ * @inventory: blocks of chunks in the inventory
+ * @moving: blocks that a refill or trim has in hand
+ * @unusable: bytes behind the last block of each span
+ * @requested: what callers asked for of @live; an estimate
+ */
+struct hkm_totals {
+	s64 held;
+	s64 live;
+	s64 parked;
+	s64 shared;
+	s64 inventory;
+	s64 moving;
+	s64 unusable;
+	s64 requested;
 };
 
 void hkm_stats_read(unsigned int bin, struct hkm_class_stats *sum);
 void hkm_stats_class(unsigned int class_id, struct hkm_class_stats *sum);
 s64 hkm_stats_live(const struct hkm_class_stats *sum);
+s64 hkm_stats_requested(const struct hkm_class_stats *sum);
+void hkm_totals_read(struct hkm_totals *totals);
 
 #endif /* _HKM_STATS_H */

@@ -44,7 +44,7 @@ static unsigned int collect_some(unsigned int bin,
 
 		if (!hkm_chain_add(chunk, blocks[i]))
 			continue;
-		if (!chunk->nr_free++) {
+		if (chunk->nr_free == 1) {
 			chunk->next = *touched;
 			*touched = chunk;
 		}
@@ -56,10 +56,7 @@ static unsigned int collect_some(unsigned int bin,
 /* Counts in @nr_bytes what it gives back. */
 static void chunk_settle(struct hkm_chunk *chunk, long keep, u64 *nr_bytes)
 {
-	bool whole = chunk->nr_free == chunk->nr_blocks;
-
-	chunk->nr_free = 0;
-	if (!whole) {
+	if (chunk->nr_free < chunk->nr_blocks) {
 		preempt_disable();
 		hkm_chain_push(chunk);
 		preempt_enable();

@@ -9,6 +9,8 @@ VALUES="size_bytes chunks objects_live hits_ring hits_active misses slow_allocs
 	freelist_pops freelist_pushes cas_retries remote_frees remote_drains
 	refills reuses cap cap_effective ring_limit inventory_chunks fallbacks frees rejects unserved
 	refill_allocs reserve_refills substitutes samples"
+STATS="bytes_held bytes_live bytes_parked bytes_shared bytes_inventory bytes_moving
+	bytes_unusable bytes_requested"
 
 ktap_print_header
 ktap_set_plan 8
@@ -23,9 +25,10 @@ names() { find "$1" -mindepth 1 -maxdepth 1 -exec basename {} \; | sort | xargs;
 complete() {
 	local class
 
-	same "in $POOL" "classes policy trim" "$(names "$POOL")" || return 1
+	same "in $POOL" "classes policy stats trim" "$(names "$POOL")" || return 1
 	same "in policy" "$(words $POLICY generation reserve_chunks_effective)" \
 		"$(names "$POOL/policy")" || return 1
+	same "in stats" "$(words $STATS)" "$(names "$POOL/stats")" || return 1
 	same "in classes" "$(words $CLASSES)" "$(names "$POOL/classes")" || return 1
 	for class in $CLASSES; do
 		same "in $class" "$(words $VALUES)" \
@@ -48,7 +51,7 @@ one_number() {
 all_numbers() {
 	local file
 
-	for file in "$POOL"/classes/*/* "$POOL"/policy/*; do
+	for file in "$POOL"/classes/*/* "$POOL"/policy/* "$POOL"/stats/*; do
 		one_number "$file" && continue
 		ktap_print_msg "$file: $(cat "$file")"
 		return 1

@@ -428,6 +428,7 @@ static void test_api_stress(void)
 /* Nothing is in use but the unit tests' blocks. */
 static void test_trim_all(void)
 {
+	struct hkm_class_stats sum;
 	unsigned int id, cpu;
 
 	host_cpu = 0;
@@ -440,6 +441,13 @@ static void test_trim_all(void)
 		hkm_trim_bin(id, 0);
 		expect(hkm_inventory_count(id) == 0);
 		expect(hkm_chunk_count(id) == (id == UNIT_CLASS));
+		/* The other tests go around the counters of these. */
+		if (hkm_bin_class(id) == STRESS_CLASS || hkm_bin_class(id) == UNIT_CLASS)
+			continue;
+		hkm_stats_read(id, &sum);
+		expect(!sum.parked && !sum.shared && !sum.moving);
+		expect(!hkm_inventory_blocks(id));
+		expect(!hkm_chunk_unusable_bytes(id));
 	}
 	rcu_barrier();
 	expect(chunks_used() == 1);

@@ -180,6 +180,8 @@ void *host_alloc_percpu(size_t size);
 #define this_cpu_ptr(p)		per_cpu_ptr(p, host_cpu)
 #define this_cpu_inc(x) \
 	(void)(__atomic_fetch_add(this_cpu_ptr(&(x)), 1, __ATOMIC_RELAXED))
+#define this_cpu_add(x, n) \
+	(void)(__atomic_fetch_add(this_cpu_ptr(&(x)), n, __ATOMIC_RELAXED))
 #define DECLARE_PER_CPU(type, name) extern __typeof__(type) name[HOST_NR_CPUS]
 #define DEFINE_PER_CPU(type, name) __typeof__(type) name[HOST_NR_CPUS]
 #define EXPORT_PER_CPU_SYMBOL_GPL(name)
