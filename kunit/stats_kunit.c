@@ -6,6 +6,7 @@
 #include <linux/delay.h>
 #include <linux/hrtimer.h>
 #include <linux/ktime.h>
+#include <linux/limits.h>
 #include <linux/prandom.h>
 #include <linux/random.h>
 #include <linux/sched.h>
@@ -288,6 +289,8 @@ static void take_back(struct storm *storm)
 	while (!READ_ONCE(storm->over)) {
 		u32 r = get_random_u32();
 
+		/* Half of the time memory is in pieces. */
+		WRITE_ONCE(hkm_test_order_max, r & BIT(19) ? HKM_CHUNK_ORDER - 1 : UINT_MAX);
 		switch (r % 4) {
 		case 0:
 			hkm_reclaim_all();

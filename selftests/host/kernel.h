@@ -95,6 +95,7 @@ typedef struct { long counter; } atomic_long_t;
 #define min_t(type, a, b)	min((type)(a), (type)(b))
 #define max(a, b)		((a) > (b) ? (a) : (b))
 #define max_t(type, a, b)	((type)(a) > (type)(b) ? (type)(a) : (type)(b))
+#define clamp(x, low, high)	min(max(x, low), high)
 #define clamp_t(type, x, low, high) \
 	((type)(x) < (type)(low) ? (type)(low) : min_t(type, x, high))
 #define ilog2(n)		(31 - __builtin_clz(n))
