@@ -2,11 +2,14 @@
 /*
  * Reserve: chunks for callers that cannot sleep; and how a policy is changed.
  */
+#include <linux/limits.h>
 #include <linux/rcupdate.h>
 
 #include "common.h"
+#include "../pool/inventory.h"
 #include "../pool/reclaim.h"
 #include "../pool/reserve.h"
+#include "../pool/trim.h"
 
 #define NR_CHUNKS	3
 
@@ -20,7 +23,7 @@ static int reserve_set(unsigned int chunks)
 	policy->reserve_chunks = chunks;
 	err = hkm_policy_commit(policy);
 	if (!err)
-		hkm_reserve_fill();
+		hkm_reserve_fill(GFP_KERNEL);
 	return err;
 }
 
@@ -96,7 +99,7 @@ static void serves_those_who_cannot_sleep(struct kunit *test)
 		hkm_kunit_free_all(blocks, nr);
 		hkm_reclaim_all();
 		KUNIT_EXPECT_EQ(test, hkm_chunk_count(id), 0);
-		hkm_reserve_fill();
+		hkm_reserve_fill(GFP_KERNEL);
 	}
 }
 
@@ -133,6 +136,46 @@ static void what_comes_back_fills_it(struct kunit *test)
 	rcu_barrier();
 }
 
+/* Before a class may keep it: those who may sleep would get it from there. */
+static void comes_before_the_inventory(struct kunit *test)
+{
+	void **blocks = hkm_kunit_pointers(test, NR_CHUNKS * HKM_MAX_BLOCKS + 1);
+	unsigned int nr;
+
+	nr = atomic_requests(test, HKM_CLASS_52K, blocks);
+	hkm_kunit_free_all(blocks, nr);
+	hkm_reclaim_unpark(HKM_CLASS_52K);
+	hkm_trim_bin(HKM_CLASS_52K, 64);
+	KUNIT_EXPECT_EQ(test, hkm_inventory_count(HKM_CLASS_52K), 0);
+	rcu_barrier();
+	KUNIT_EXPECT_EQ(test, hkm_reserve_count(), NR_CHUNKS);
+}
+
+/* Where the page allocator has nothing: by the tick, from any class. */
+static void pool_itself_fills_it(struct kunit *test)
+{
+	void **blocks = hkm_kunit_pointers(test, NR_CHUNKS * HKM_MAX_BLOCKS + 1);
+	void *p[2 * NR_CHUNKS];
+	unsigned int nr, i;
+
+	for (i = 0; i < ARRAY_SIZE(p); i++)
+		p[i] = hkm_kunit_alloc(52 * SZ_1K, GFP_KERNEL);
+	hkm_kunit_free_all(p, ARRAY_SIZE(p));
+	hkm_reclaim_unpark(HKM_CLASS_52K);
+	hkm_trim_bin(HKM_CLASS_52K, 64);
+	KUNIT_ASSERT_GE(test, hkm_inventory_count(HKM_CLASS_52K), 2 * NR_CHUNKS);
+	nr = atomic_requests(test, HKM_CLASS_8K, blocks);
+	KUNIT_EXPECT_EQ(test, hkm_reserve_count(), 0);
+	hkm_test_order_max = HKM_CHUNK_ORDER - 1;
+	hkm_reclaim_tick();
+	hkm_test_order_max = UINT_MAX;
+	rcu_barrier();
+	KUNIT_EXPECT_EQ(test, hkm_reserve_count(), NR_CHUNKS);
+	/* And no more than that. */
+	KUNIT_EXPECT_GE(test, hkm_chunk_count(HKM_CLASS_52K), NR_CHUNKS);
+	hkm_kunit_free_all(blocks, nr);
+}
+
 static void blocks_are_clear_where_asked(struct kunit *test)
 {
 	void *p, *q;
@@ -158,6 +201,8 @@ static struct kunit_case reserve_cases[] = {
 	KUNIT_CASE(serves_those_who_cannot_sleep),
 	KUNIT_CASE(serves_no_one_else),
 	KUNIT_CASE(what_comes_back_fills_it),
+	KUNIT_CASE(comes_before_the_inventory),
+	KUNIT_CASE(pool_itself_fills_it),
 	KUNIT_CASE(blocks_are_clear_where_asked),
 	{}
 };

@@ -100,7 +100,7 @@ static struct knob name##_knob = {					\
 
 static void reserve_changed(unsigned int class_id)
 {
-	hkm_reserve_fill();
+	hkm_reserve_fill(GFP_KERNEL);
 }
 
 static void parked_changed(unsigned int class_id)

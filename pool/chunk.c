@@ -62,7 +62,16 @@ static bool test_order_fails(unsigned int order)
 }
 #endif
 
-static struct page *pages_get(int nid, gfp_t gfp, unsigned int order)
+/**
+ * hkm_pages_get() - ask the page allocator
+ * @nid: node to ask, or NUMA_NO_NODE for what the task's policy says
+ * @gfp: how hard to try
+ * @order: of the pages
+ *
+ * Context: Any but NMI; may sleep if @gfp allows.
+ * Return: the pages, or NULL.
+ */
+struct page *hkm_pages_get(int nid, gfp_t gfp, unsigned int order)
 {
 	if (test_order_fails(order))
 		return NULL;
@@ -84,12 +93,12 @@ static struct page *pages_find(const struct hkm_class *cl, int nid, gfp_t gfp,
 
 	*order = HKM_CHUNK_ORDER + cl->span_order;
 	while (*order > least) {
-		page = pages_get(nid, gfp & ~__GFP_DIRECT_RECLAIM, *order);
+		page = hkm_pages_get(nid, gfp & ~__GFP_DIRECT_RECLAIM, *order);
 		if (page)
 			return page;
 		*order = *order > HKM_CHUNK_ORDER ? HKM_CHUNK_ORDER : least;
 	}
-	return pages_get(nid, gfp, least);
+	return hkm_pages_get(nid, gfp, least);
 }
 
 static unsigned int blocks_in(unsigned int order, const struct hkm_class *cl)
@@ -277,7 +286,7 @@ static void chunk_free_rcu(struct rcu_head *rcu)
 	/* More than ours: somebody is only looking, and will put it back. */
 	if (page_ref_count(page) > HKM_PAGE_REFS) {
 		page_ref_sub(page, HKM_PAGE_REFS);
-		if (chunk->order != HKM_CHUNK_ORDER || !hkm_reserve_put(page))
+		if (!chunk->claimed || !hkm_reserve_put(page, true))
 			__free_pages(page, chunk->order);
 	} else {
 		/* Whose the missing ones are is unknown: the pages are lost. */
@@ -313,6 +322,7 @@ void hkm_chunk_release(struct hkm_chunk *chunk)
 	chunk_account(chunk, -1);
 	atomic_long_add(1L << chunk->order, &pages_leaving);
 	chunk_unmap(chunk);
+	hkm_reserve_claim(chunk);
 	call_rcu(&chunk->rcu, chunk_free_rcu);
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_chunk_release);

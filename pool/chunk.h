@@ -43,6 +43,7 @@ struct hkm_slot {
  * @bin: size class and node
  * @home: shard of the call site that it was allocated for
  * @order: of the page block: of a span of 1 to 16 chunks, or less in a fragment
+ * @claimed: the reserve waits for it
  * @nr_blocks: blocks in it
  * @nr_free: blocks on @chain
  * @chain: private chain of the blocks that trim has collected
@@ -51,7 +52,7 @@ struct hkm_slot {
  * @slot: one per block, and one taken for ever: for the rest behind the last;
  *	none in a fragment, whose area has them
  *
- * Constant from hkm_chunk_create() on, but for @slot; for @nr_free, @chain and
+ * Constant from hkm_chunk_create() on, but for @slot; for @claimed, @nr_free, @chain and
  * @next, which trim or the inventory own; and for @home, which a refill sets while
  * all blocks are its own.
  */
@@ -63,6 +64,7 @@ struct hkm_chunk {
 	u8 bin;
 	u8 home;
 	u8 order;
+	bool claimed;
 	u16 nr_blocks;
 	u16 nr_free;
 	struct hkm_slot *chain;
@@ -217,6 +219,7 @@ static inline bool hkm_chunk_block_index(const struct hkm_chunk *chunk,
 struct hkm_chunk *hkm_chunk_create(unsigned int bin, unsigned int home,
 				   int nid, gfp_t gfp);
 struct hkm_chunk *hkm_chunk_create_reserved(unsigned int bin, unsigned int home);
+struct page *hkm_pages_get(int nid, gfp_t gfp, unsigned int order);
 size_t hkm_chunk_descriptor_bytes(unsigned int order, unsigned int nr_blocks);
 void hkm_chunk_release(struct hkm_chunk *chunk);
 void hkm_chunk_for_each(void (*fn)(struct hkm_chunk *chunk, void *arg),

@@ -59,6 +59,16 @@ struct bin_age {
 
 static struct bin_age bin_ages[HKM_MAX_BINS];
 
+/*
+ * Of the reserve: as @pause and @next_pause above, and the chunks missing then.
+ * Under hkm_trim_lock.
+ */
+static struct {
+	u8 pause;
+	u8 next_pause;
+	unsigned int missing;
+} reserve_age;
+
 /* Some of the bins, one bit each. */
 struct bin_set {
 	DECLARE_BITMAP(bits, HKM_MAX_BINS);
@@ -198,6 +208,41 @@ static void bin_tick(unsigned int bin, long cap, bool idle)
 	WRITE_ONCE(age->scattered, false);
 }
 
+static unsigned int reserve_missing(void)
+{
+	unsigned int node, nr = 0;
+
+	for (node = 0; node < hkm_nr_bins / HKM_NR_CLASSES; node++)
+		nr += hkm_reserve_missing(node);
+	return nr;
+}
+
+/* Fills the reserve, if need be with what the pool itself has in one piece. */
+static void reserve_tick(const unsigned int *cap)
+{
+	unsigned int missing = reserve_missing(), bin;
+	long got;
+
+	if (reserve_age.pause && missing <= reserve_age.missing) {
+		reserve_age.pause--;
+		return;
+	}
+	/* Nobody waits for it: no compaction, but by the kernel's own thread. */
+	hkm_reserve_fill(GFP_NOWAIT);
+	for (bin = 0; bin < hkm_nr_bins; bin++) {
+		missing = hkm_reserve_missing(hkm_bin_node(bin));
+		if (!missing || hkm_bin_is_large(bin))
+			continue;
+		got = hkm_inventory_shrink(bin, 0, missing);
+		if (got < missing)
+			hkm_trim_bin_locked(bin, cap[hkm_bin_class(bin)]);
+	}
+	missing = reserve_missing();
+	reserve_age.next_pause = missing ? min(2 * reserve_age.next_pause + 1, PAUSE_MAX) : 0;
+	reserve_age.pause = reserve_age.next_pause;
+	reserve_age.missing = missing;
+}
+
 /**
  * hkm_reclaim_tick() - what is to be done each second
  *
@@ -217,11 +262,11 @@ void hkm_reclaim_tick(void)
 	preempt_enable();
 
 	mutex_lock(&hkm_trim_lock);
+	reserve_tick(cap);
 	cpus_age(idle_ticks, &idle);
 	for (bin = 0; bin < hkm_nr_bins; bin++)
 		bin_tick(bin, cap[hkm_bin_class(bin)], test_bit(bin, idle.bits));
 	mutex_unlock(&hkm_trim_lock);
-	hkm_reserve_fill();
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_reclaim_tick);
 
@@ -240,6 +285,7 @@ void hkm_test_tick_own(bool own)
 	WRITE_ONCE(test_ticks, own);
 	cancel_delayed_work_sync(&tick_work);
 	memset(bin_ages, 0, sizeof(bin_ages));
+	memset(&reserve_age, 0, sizeof(reserve_age));
 	for_each_possible_cpu(i) {
 		for (bin = 0; bin < hkm_nr_bins; bin++) {
 			struct hkm_ring *ring = &hkm_cpu_of(i)->ring[bin];

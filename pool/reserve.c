@@ -5,12 +5,13 @@
  * memory for a descriptor and with room in the map, so that to cut it needs nothing
  * more. Those who may sleep never get any.
  *
- * The reserve is filled from the page allocator where tasks may sleep: at load,
- * and by reclaim's tick. Where memory is in pieces that may be in vain for long;
- * so a chunk that the pool gives back fills it too.
+ * The reserve is filled from the page allocator, at load and by reclaim's tick.
+ * Where memory is in pieces that may be in vain for long; so a chunk that all
+ * blocks have come back to fills it first, and may be kept for its class after that.
  */
 #include <linux/gfp.h>
 #include <linux/list.h>
+#include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/nodemask.h>
 #include <linux/slab.h>
@@ -23,13 +24,12 @@
 #include "../include/hkm_compat.h"
 #include "../learner/policy.h"
 
-#define RESERVE_GFP	(GFP_KERNEL | __GFP_NOWARN | __GFP_NORETRY)
-
 /**
  * struct reserve - one node's
  * @lock: for all of it, but for reading the numbers
  * @pages: chunks, by page->lru
  * @nr_pages: their number
+ * @nr_coming: chunks that a grace period has yet to end for
  * @descriptor: memory for descriptors, linked by chunk->next
  * @nr_descriptors: their number
  */
@@ -37,6 +37,7 @@ struct reserve {
 	raw_spinlock_t lock;
 	struct list_head pages;
 	unsigned int nr_pages;
+	unsigned int nr_coming;
 	struct hkm_chunk *descriptor;
 	unsigned int nr_descriptors;
 };
@@ -82,13 +83,36 @@ struct page *hkm_reserve_get(unsigned int node, struct hkm_chunk **descriptor)
 }
 
 /**
+ * hkm_reserve_claim() - tell whether a chunk is to be given back for the reserve
+ * @chunk: the chunk, all of its blocks free
+ *
+ * Context: Any but NMI.
+ * Return: true if the reserve wants it.
+ */
+bool hkm_reserve_claim(struct hkm_chunk *chunk)
+{
+	struct reserve *reserve = &reserves[hkm_bin_node(chunk->bin)];
+	unsigned int target = reserve_target();
+	unsigned long flags;
+
+	if (chunk->order != HKM_CHUNK_ORDER || chunk->claimed)
+		return chunk->claimed;
+	raw_spin_lock_irqsave(&reserve->lock, flags);
+	chunk->claimed = reserve->nr_pages + reserve->nr_coming < target;
+	reserve->nr_coming += chunk->claimed;
+	raw_spin_unlock_irqrestore(&reserve->lock, flags);
+	return chunk->claimed;
+}
+
+/**
  * hkm_reserve_put() - keep a chunk's pages
  * @page: the first of them; they were a chunk before
+ * @claimed: hkm_reserve_claim() was true for it
  *
  * Context: Any but NMI.
  * Return: false if the reserve is full; then they are still the caller's.
  */
-bool hkm_reserve_put(struct page *page)
+bool hkm_reserve_put(struct page *page, bool claimed)
 {
 	struct reserve *reserve = &reserves[page_to_nid(page) % HKM_MAX_NODES];
 	unsigned int target = reserve_target();
@@ -96,6 +120,7 @@ bool hkm_reserve_put(struct page *page)
 	bool room;
 
 	raw_spin_lock_irqsave(&reserve->lock, flags);
+	reserve->nr_coming -= claimed;
 	room = reserve->nr_pages < target;
 	if (room) {
 		hkm_kasan_unpoison(page_address(page), HKM_CHUNK_BYTES);
@@ -117,7 +142,25 @@ static void descriptor_put(struct reserve *reserve, struct hkm_chunk *chunk)
 	raw_spin_unlock_irqrestore(&reserve->lock, flags);
 }
 
-static bool reserve_fill(int nid, unsigned int target)
+/**
+ * hkm_reserve_missing() - tell what the reserve lacks
+ * @node: index of a node
+ *
+ * Return: 64 KiB chunks, without those that are on their way.
+ */
+unsigned int hkm_reserve_missing(unsigned int node)
+{
+	struct reserve *reserve = &reserves[node];
+	unsigned int target = reserve_target(), nr;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&reserve->lock, flags);
+	nr = reserve->nr_pages + reserve->nr_coming;
+	raw_spin_unlock_irqrestore(&reserve->lock, flags);
+	return target - min(nr, target);
+}
+
+static void reserve_fill(int nid, unsigned int target, gfp_t gfp)
 {
 	struct reserve *reserve = &reserves[nid % HKM_MAX_NODES];
 	struct hkm_chunk *chunk;
@@ -125,23 +168,22 @@ static bool reserve_fill(int nid, unsigned int target)
 
 	while (READ_ONCE(reserve->nr_descriptors) < target) {
 		chunk = kzalloc(hkm_chunk_descriptor_bytes(HKM_CHUNK_ORDER, HKM_MAX_BLOCKS),
-				RESERVE_GFP);
+				gfp);
 		if (!chunk)
-			return false;
+			return;
 		descriptor_put(reserve, chunk);
 	}
 	while (READ_ONCE(reserve->nr_pages) < target) {
-		page = alloc_pages_node(nid, RESERVE_GFP | __GFP_COMP | __GFP_THISNODE,
-					HKM_CHUNK_ORDER);
+		page = hkm_pages_get(nid, gfp | __GFP_COMP | __GFP_THISNODE,
+				     HKM_CHUNK_ORDER);
 		if (!page)
-			return false;
-		if (!hkm_map_entry_get(page_address(page), RESERVE_GFP) ||
-		    !hkm_reserve_put(page)) {
+			return;
+		if (!hkm_map_entry_get(page_address(page), gfp) ||
+		    !hkm_reserve_put(page, false)) {
 			__free_pages(page, HKM_CHUNK_ORDER);
-			return false;
+			return;
 		}
 	}
-	return true;
 }
 
 /* Gives back what is over @target. */
@@ -176,21 +218,20 @@ static void reserve_drain(struct reserve *reserve, unsigned int target)
 
 /**
  * hkm_reserve_fill() - bring every node's reserve to what the policy says
+ * @gfp: how hard to try; no more than GFP_KERNEL, and never for long
  *
- * Context: Task; may sleep.
- * Return: false if a node had too little memory.
+ * Context: Task; may sleep if @gfp allows.
  */
-bool hkm_reserve_fill(void)
+void hkm_reserve_fill(gfp_t gfp)
 {
 	unsigned int target = reserve_target(), i;
-	bool filled = true;
 	int nid;
 
+	gfp |= __GFP_NOWARN | __GFP_NORETRY;
 	for (i = 0; i < HKM_MAX_NODES; i++)
 		reserve_drain(&reserves[i], target);
 	for_each_node_state(nid, N_MEMORY)
-		filled &= reserve_fill(nid, target);
-	return filled;
+		reserve_fill(nid, target, gfp);
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_reserve_fill);
 
@@ -219,7 +260,7 @@ void __init hkm_reserve_init(void)
 		raw_spin_lock_init(&reserves[i].lock);
 		INIT_LIST_HEAD(&reserves[i].pages);
 	}
-	hkm_reserve_fill();
+	hkm_reserve_fill(GFP_KERNEL);
 }
 
 /* After the last chunk's grace period. */

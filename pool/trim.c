@@ -23,6 +23,7 @@
 #include "chunk.h"
 #include "freelist.h"
 #include "inventory.h"
+#include "reserve.h"
 #include "trim.h"
 #include "../include/hkm_compat.h"
 
@@ -63,7 +64,8 @@ static void chunk_settle(struct hkm_chunk *chunk, long keep, u64 *nr_bytes)
 		return;
 	}
 	/* A fragment is not worth keeping: there may be a chunk next time. */
-	if (!hkm_chunk_is_fragment(chunk) && hkm_inventory_put(chunk, keep))
+	if (!hkm_chunk_is_fragment(chunk) && !hkm_reserve_claim(chunk) &&
+	    hkm_inventory_put(chunk, keep))
 		return;
 	*nr_bytes += hkm_chunk_bytes(chunk);
 	hkm_chunk_release(chunk);

@@ -289,7 +289,7 @@ static void *trim_worker(void *arg)
 		id = rnd(&seed) % hkm_nr_bins;
 		keep = rnd(&seed) % 32;
 		nr_trimmed += hkm_trim_bin(id, keep);
-		hkm_reserve_fill();
+		hkm_reserve_fill(GFP_KERNEL);
 		/* Others only take from there. */
 		expect(hkm_inventory_count(id) <= keep);
 	}
@@ -459,7 +459,7 @@ static void reserve_set(unsigned int chunks)
 
 	policy->reserve_chunks = chunks;
 	expect(!hkm_policy_commit(policy));
-	hkm_reserve_fill();
+	hkm_reserve_fill(GFP_KERNEL);
 }
 
 /* Fragments come, go, and are neighbours; chunks are to be had from the reserve. */

@@ -262,6 +262,7 @@ enum {
 	__GFP_THISNODE = 32768,
 	GFP_KERNEL = __GFP_DIRECT_RECLAIM,
 	GFP_ATOMIC = __GFP_HIGH,
+	GFP_NOWAIT = 0,
 };
 
 #define gfpflags_allow_blocking(gfp) (!!((gfp) & __GFP_DIRECT_RECLAIM))
