@@ -143,8 +143,9 @@ static void run_on(bool there, work_func_t fn)
 
 	for_each_online_cpu(i) {
 		struct work_struct *work = per_cpu_ptr(&works, i);
+		bool is_there = i == cpu;
 
-		if (there != (i == cpu))
+		if (is_there != there)
 			continue;
 		INIT_WORK(work, fn);
 		queue_work_on(i, queue, work);

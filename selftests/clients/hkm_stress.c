@@ -48,10 +48,10 @@
 #define INBOX_BLOCKS	64
 #define NESTED_BLOCKS	32
 #define TICK_NS		(500 * NSEC_PER_USEC)
-/* Where KASAN slows all down, interrupts must leave time for the rest. */
-#define TICK_SHARE	3
 #define TIMER_JIFFIES	(HZ / 50)
 #define TIMER_STEPS_MAX	100
+/* How often it looks whether it is to stop. */
+#define STOP_HZ		10
 
 enum context {
 	TASK,
@@ -145,6 +145,8 @@ struct interrupts {
 /**
  * struct worker - a thread and what it owns
  * @task: the thread
+ * @cpu: where it runs, while that is online
+ * @returns: times that it came back there
  * @part: what it does
  * @hold: blocks it keeps
  * @lock: held by the worker alone, to be in atomic context
@@ -154,6 +156,8 @@ struct interrupts {
  */
 struct worker {
 	struct task_struct *task;
+	int cpu;
+	unsigned long returns;
 	struct part part;
 	struct hold hold[WORKER_HOLDS];
 	spinlock_t lock;		/* for atomic context alone */
@@ -166,6 +170,14 @@ static uint seconds = 10;
 module_param(seconds, uint, 0444);
 MODULE_PARM_DESC(seconds, "how long to run (default 10)");
 
+static uint pause_us;
+module_param(pause_us, uint, 0444);
+MODULE_PARM_DESC(pause_us, "time that a worker sleeps between two steps (default 0)");
+
+static bool stop;
+module_param(stop, bool, 0644);
+MODULE_PARM_DESC(stop, "written to end the run early");
+
 static bool softirq;
 module_param(softirq, bool, 0444);
 MODULE_PARM_DESC(softirq, "allocate in timers too, and with irq in tasklets");
@@ -174,9 +186,18 @@ static bool irq;
 module_param(irq, bool, 0444);
 MODULE_PARM_DESC(irq, "allocate in hard interrupts too");
 
+/* Where KASAN slows all down, interrupts must leave time for the rest. */
+static uint tick_rest = 3;
+module_param(tick_rest, uint, 0444);
+MODULE_PARM_DESC(tick_rest, "least time between hard interrupts, in times that one took (default 3)");
+
 static bool nmi;
 module_param(nmi, bool, 0444);
 MODULE_PARM_DESC(nmi, "allocate in NMIs of unknown origin too");
+
+static bool faults;
+module_param(faults, bool, 0444);
+MODULE_PARM_DESC(faults, "refuse the workers memory, as fault injection is set up");
 
 static uint seed = 1;
 module_param(seed, uint, 0444);
@@ -192,6 +213,7 @@ RESULT(frees, "blocks freed");
 RESULT(failed, "requests of tasks and interrupts that were given NULL");
 RESULT(mismatches, "blocks that were damaged, or not zero though asked for");
 RESULT(leaked, "blocks lost on the way");
+RESULT(returns, "times that a worker came back to its CPU, which had gone");
 
 #define COUNT_RESULT(context, count, what)				\
 	module_param_named(context##_##count, context##_total.count, ulong, 0444); \
@@ -378,18 +400,57 @@ static void interrupts_start(struct interrupts *irqs)
 			      HRTIMER_MODE_REL_PINNED_HARD);
 }
 
+/* In the order in which they start each other. */
+static void interrupts_stop(struct interrupts *irqs)
+{
+	hrtimer_cancel(&irqs->tick);
+	tasklet_kill(&irqs->tasklet);
+	timer_delete_sync(&irqs->timer);
+}
+
+/* Threads and timers of a CPU that goes move to others, and stay there. */
+static void worker_return(struct worker *worker)
+{
+	struct interrupts *irqs = worker->interrupts;
+
+	if (!cpu_active(worker->cpu) ||
+	    set_cpus_allowed_ptr(current, cpumask_of(worker->cpu)))
+		return;
+	worker->returns++;
+	if (irqs) {
+		interrupts_stop(irqs);
+		/* On two CPUs at a time, they did not leave it as found. */
+		irqs->running = TASK;
+		interrupts_start(irqs);
+	}
+}
+
+/* Else faults spare it: they are set up for marked tasks only. */
+static void worker_mark(void)
+{
+#ifdef CONFIG_FAULT_INJECTION
+	current->make_it_fail = faults;
+#endif
+}
+
 static int worker_run(void *arg)
 {
 	struct worker *worker = arg;
 
+	worker_mark();
 	if (worker->interrupts)
 		interrupts_start(worker->interrupts);
 	while (!kthread_should_stop()) {
+		if (raw_smp_processor_id() != worker->cpu)
+			worker_return(worker);
 		worker_empty_inbox(worker);
 		if (worker->interrupts)
 			worker_deliver(worker);
 		worker_step(worker);
-		cond_resched();
+		if (pause_us)
+			usleep_range(pause_us, 2 * pause_us);
+		else
+			cond_resched();
 	}
 	return 0;
 }
@@ -472,7 +533,7 @@ static enum hrtimer_restart tick_run(struct hrtimer *timer)
 	if (softirq)
 		tasklet_schedule(&irqs->tasklet);
 	took = ktime_get_ns() - start;
-	hrtimer_forward_now(timer, ns_to_ktime(TICK_NS + TICK_SHARE * took));
+	hrtimer_forward_now(timer, ns_to_ktime(TICK_NS + tick_rest * took));
 	return HRTIMER_RESTART;
 }
 
@@ -530,6 +591,7 @@ static void worker_settle(struct worker *worker)
 	if (worker->interrupts)
 		interrupts_settle(worker->interrupts, worker);
 	tally_add(&task_total, &worker->part.tally);
+	returns += worker->returns;
 }
 
 static void totals_add_up(void)
@@ -575,14 +637,6 @@ static struct interrupts *interrupts_create(void)
 	return irqs;
 }
 
-/* In the order in which they start each other. */
-static void interrupts_stop(struct interrupts *irqs)
-{
-	hrtimer_cancel(&irqs->tick);
-	tasklet_kill(&irqs->tasklet);
-	timer_delete_sync(&irqs->timer);
-}
-
 static int worker_create(struct worker *worker, int cpu)
 {
 	struct task_struct *task;
@@ -599,6 +653,7 @@ static int worker_create(struct worker *worker, int cpu)
 	/* Or kmemleak's scan, which is nice, stays preempted inside an RCU section. */
 	set_user_nice(task, MAX_NICE);
 	worker->task = task;
+	worker->cpu = cpu;
 	return 0;
 }
 
@@ -643,10 +698,10 @@ static void workers_stop(void)
 		kvfree(interrupts_of[cpu]);
 }
 
-/* Until the time is up, or insmod is killed. */
+/* Until the time is up, insmod is killed, or it is told to stop. */
 static int traffic_run(void)
 {
-	unsigned int i;
+	unsigned int ticks, i;
 	int err;
 
 	if (nmi) {
@@ -656,7 +711,9 @@ static int traffic_run(void)
 	}
 	for (i = 0; i < nr_workers; i++)
 		wake_up_process(workers[i].task);
-	schedule_timeout_killable(seconds * HZ);
+	for (ticks = 0; ticks < seconds * STOP_HZ && !READ_ONCE(stop); ticks++)
+		if (schedule_timeout_killable(HZ / STOP_HZ))
+			break;
 	if (nmi)
 		unregister_nmi_handler(NMI_UNKNOWN, "hkm_stress");
 	return fatal_signal_pending(current) ? -EINTR : 0;

@@ -73,11 +73,12 @@ param() { cat "/sys/module/$1/parameters/$2"; }
 
 # pool_sum COUNTER...: sum over all classes
 pool_sum() {
-	local sum=0 counter file
+	local sum=0 counter file value
 
 	for counter; do
 		for file in "$POOL"/classes/*/"$counter"; do
-			sum=$((sum + $(cat "$file")))
+			read -r value <"$file"
+			sum=$((sum + value))
 		done
 	done
 	echo "$sum"
