@@ -85,7 +85,7 @@ static bool policy_is_valid(const struct hkm_policy *policy)
 			return false;
 	return policy->reserve_chunks <= HKM_RESERVE_CHUNKS_MAX &&
 	       within(policy->cpu_budget_bytes, HKM_CPU_BUDGET_BYTES_MIN,
-			HKM_CPU_BUDGET_BYTES_MAX) &&
+		      HKM_CPU_BUDGET_BYTES_MAX) &&
 	       within(policy->idle_ms, HKM_IDLE_MS_MIN, HKM_IDLE_MS_MAX) &&
 	       within(policy->refill_bundle, 1, HKM_REFILL_BUNDLE_MAX) &&
 	       within(policy->w_max_pct, HKM_W_MAX_PCT_MIN, HKM_W_MAX_PCT_MAX);

@@ -92,6 +92,7 @@ static struct knob name##_knob = {					\
 	.offset = offsetof(struct hkm_policy, field),			\
 	.applied = applied_fn,						\
 }
+
 #define KNOB_RO(name, field)						\
 static struct knob name##_knob = {					\
 	.attr = __ATTR(name, 0444, knob_show, NULL),			\

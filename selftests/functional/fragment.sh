@@ -31,7 +31,7 @@ large_blocks() {
 	awk '{ for (i = 9; i <= NF; i++) nr += $i } END { print nr + 0 }' /proc/buddyinfo
 }
 
-reserve() { cat $POOL/policy/reserve_chunks_effective; }
+reserve() { cat "$POOL/policy/reserve_chunks_effective"; }
 
 # Once what has been given back is there again, and RCU has let it go.
 reserve_is_full() {
@@ -111,9 +111,9 @@ ktap_test_result "not one in a hundred chunks is left" \
 	[ $(($(large_blocks) * 100)) -lt "$(result kept)" ]
 
 ktap_test_result "requests of all kinds" table
-ktap_test_result "there is memory for smaller blocks" $memory_is_free
-ktap_test_result "no smaller share is served than by kmalloc()" $never_lower
-ktap_test_result "what fits smaller pieces is served by the pool" $fitting_are_ours
+ktap_test_result "there is memory for smaller blocks" "$memory_is_free"
+ktap_test_result "no smaller share is served than by kmalloc()" "$never_lower"
+ktap_test_result "what fits smaller pieces is served by the pool" "$fitting_are_ours"
 
 take hkm_kv $((1024 * 1024)) N 32
 ktap_test_result "hkm_kvmalloc() goes on to vmalloc()" same served 32 "$(result served)"

@@ -71,7 +71,7 @@ while read -r file min max; do
 	ktap_test_result "$file is from $min to $max" takes "$file" "$max" "$min" "$was"
 	before=$(generation)
 	refuses "$file" ' ' $((max + 1)) -1 $((min - 1)) 4294967296 18446744073709551617 \
-		"$max.0" 0x$max "${max}a" a "$max $max" "$max,$max" \
+		"$max.0" "0x$max" "${max}a" a "$max $max" "$max,$max" \
 		1111111111111111111111111111111111111111111111111111111 &&
 		same generation "$before" "$(generation)"
 	ktap_test_result "$file takes nothing else" [ $? -eq 0 ]
