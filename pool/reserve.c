@@ -160,11 +160,9 @@ unsigned int hkm_reserve_missing(unsigned int node)
 	return target - min(nr, target);
 }
 
-static void reserve_fill(int nid, unsigned int target, gfp_t gfp)
+static void descriptors_fill(struct reserve *reserve, unsigned int target, gfp_t gfp)
 {
-	struct reserve *reserve = &reserves[nid % HKM_MAX_NODES];
 	struct hkm_chunk *chunk;
-	struct page *page;
 
 	while (READ_ONCE(reserve->nr_descriptors) < target) {
 		chunk = kzalloc(hkm_chunk_descriptor_bytes(HKM_CHUNK_ORDER, HKM_MAX_BLOCKS),
@@ -173,6 +171,13 @@ static void reserve_fill(int nid, unsigned int target, gfp_t gfp)
 			return;
 		descriptor_put(reserve, chunk);
 	}
+}
+
+static void pages_fill(int nid, unsigned int target, gfp_t gfp)
+{
+	struct reserve *reserve = &reserves[nid % HKM_MAX_NODES];
+	struct page *page;
+
 	while (READ_ONCE(reserve->nr_pages) < target) {
 		page = hkm_pages_get(nid, gfp | __GFP_COMP | __GFP_THISNODE,
 				     HKM_CHUNK_ORDER);
@@ -217,28 +222,44 @@ static void reserve_drain(struct reserve *reserve, unsigned int target)
 }
 
 /**
- * hkm_reserve_fill() - bring every node's reserve to what the policy says
- * @gfp: how hard to try; no more than GFP_KERNEL, and never for long
+ * hkm_reserve_prepare() - make ready what chunks in reserve need to be cut
  *
- * Context: Task; may sleep if @gfp allows.
+ * Context: Task; may sleep.
+ */
+void hkm_reserve_prepare(void)
+{
+	unsigned int target = reserve_target();
+	int nid;
+
+	for_each_node_state(nid, N_MEMORY)
+		descriptors_fill(&reserves[nid % HKM_MAX_NODES], target,
+				 GFP_KERNEL | __GFP_NOWARN | __GFP_NORETRY);
+}
+EXPORT_SYMBOL_IF_KUNIT(hkm_reserve_prepare);
+
+/**
+ * hkm_reserve_fill() - bring every node's reserve to what the policy says
+ * @gfp: how hard to look for chunks; no more than GFP_KERNEL, and never for long
+ *
+ * Context: Task; may sleep.
  */
 void hkm_reserve_fill(gfp_t gfp)
 {
 	unsigned int target = reserve_target(), i;
 	int nid;
 
-	gfp |= __GFP_NOWARN | __GFP_NORETRY;
 	for (i = 0; i < HKM_MAX_NODES; i++)
 		reserve_drain(&reserves[i], target);
+	hkm_reserve_prepare();
 	for_each_node_state(nid, N_MEMORY)
-		reserve_fill(nid, target, gfp);
+		pages_fill(nid, target, gfp | __GFP_NOWARN | __GFP_NORETRY);
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_reserve_fill);
 
 /**
  * hkm_reserve_count() - tell what is in reserve
  *
- * Return: 64 KiB chunks, on all nodes.
+ * Return: 64 KiB chunks that are ready, on all nodes.
  */
 long hkm_reserve_count(void)
 {
@@ -246,7 +267,8 @@ long hkm_reserve_count(void)
 	long nr = 0;
 
 	for (i = 0; i < HKM_MAX_NODES; i++)
-		nr += READ_ONCE(reserves[i].nr_pages);
+		nr += min(READ_ONCE(reserves[i].nr_pages),
+			  READ_ONCE(reserves[i].nr_descriptors));
 	return nr;
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_reserve_count);
