@@ -126,8 +126,6 @@ static void what_comes_back_fills_it(struct kunit *test)
 	hkm_kunit_free_all(blocks, nr);
 	hkm_reclaim_all();
 	rcu_barrier();
-	/* Memory for descriptors is to come: at the latest at the next tick. */
-	hkm_reclaim_tick();
 	KUNIT_EXPECT_EQ(test, hkm_reserve_count(), NR_CHUNKS);
 	nr = atomic_requests(test, HKM_CLASS_8K, blocks);
 	KUNIT_EXPECT_EQ(test, nr, NR_CHUNKS * 8);
@@ -148,7 +146,6 @@ static void comes_before_the_inventory(struct kunit *test)
 	hkm_trim_bin(HKM_CLASS_52K, 64);
 	KUNIT_EXPECT_EQ(test, hkm_inventory_count(HKM_CLASS_52K), 0);
 	rcu_barrier();
-	hkm_reserve_prepare();
 	KUNIT_EXPECT_EQ(test, hkm_reserve_count(), NR_CHUNKS);
 }
 

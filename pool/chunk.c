@@ -286,7 +286,7 @@ static void chunk_free_rcu(struct rcu_head *rcu)
 	/* More than ours: somebody is only looking, and will put it back. */
 	if (page_ref_count(page) > HKM_PAGE_REFS) {
 		page_ref_sub(page, HKM_PAGE_REFS);
-		if (!chunk->claimed || !hkm_reserve_put(page, true))
+		if (!chunk->claimed || !hkm_reserve_put(page, true, GFP_NOWAIT | __GFP_NOWARN))
 			__free_pages(page, chunk->order);
 	} else {
 		/* Whose the missing ones are is unknown: the pages are lost. */

@@ -223,7 +223,6 @@ static void reserve_tick(const unsigned int *cap)
 	unsigned int missing = reserve_missing(), bin;
 	long got;
 
-	hkm_reserve_prepare();
 	if (reserve_age.pause && missing <= reserve_age.missing) {
 		reserve_age.pause--;
 		return;

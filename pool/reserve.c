@@ -10,7 +10,6 @@
  * blocks have come back to fills it first, and may be kept for its class after that.
  */
 #include <linux/gfp.h>
-#include <linux/list.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/nodemask.h>
@@ -27,19 +26,15 @@
 /**
  * struct reserve - one node's
  * @lock: for all of it, but for reading the numbers
- * @pages: chunks, by page->lru
- * @nr_pages: their number
- * @nr_coming: chunks that a grace period has yet to end for
- * @descriptor: memory for descriptors, linked by chunk->next
- * @nr_descriptors: their number
+ * @first: descriptors, of which only @base and @next are set
+ * @nr: their number
+ * @nr_coming: chunks claimed that a grace period has yet to end for
  */
 struct reserve {
 	raw_spinlock_t lock;
-	struct list_head pages;
-	unsigned int nr_pages;
+	struct hkm_chunk *first;
+	unsigned int nr;
 	unsigned int nr_coming;
-	struct hkm_chunk *descriptor;
-	unsigned int nr_descriptors;
 };
 
 static struct reserve reserves[HKM_MAX_NODES];
@@ -54,6 +49,22 @@ static unsigned int reserve_target(void)
 	return target;
 }
 
+/* Takes a chunk if there are more than @least. */
+static struct hkm_chunk *reserve_take(struct reserve *reserve, unsigned int least)
+{
+	struct hkm_chunk *chunk = NULL;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&reserve->lock, flags);
+	if (reserve->nr > least) {
+		chunk = reserve->first;
+		reserve->first = chunk->next;
+		WRITE_ONCE(reserve->nr, reserve->nr - 1);
+	}
+	raw_spin_unlock_irqrestore(&reserve->lock, flags);
+	return chunk;
+}
+
 /**
  * hkm_reserve_get() - take a chunk
  * @node: index of its node
@@ -64,21 +75,15 @@ static unsigned int reserve_target(void)
  */
 struct page *hkm_reserve_get(unsigned int node, struct hkm_chunk **descriptor)
 {
-	struct reserve *reserve = &reserves[node];
-	struct page *page = NULL;
-	unsigned long flags;
+	struct hkm_chunk *chunk = reserve_take(&reserves[node], 0);
+	struct page *page;
 
-	raw_spin_lock_irqsave(&reserve->lock, flags);
-	if (reserve->nr_pages && reserve->nr_descriptors) {
-		page = list_first_entry(&reserve->pages, struct page, lru);
-		list_del(&page->lru);
-		WRITE_ONCE(reserve->nr_pages, reserve->nr_pages - 1);
-		*descriptor = reserve->descriptor;
-		reserve->descriptor = (*descriptor)->next;
-		WRITE_ONCE(reserve->nr_descriptors, reserve->nr_descriptors - 1);
-		(*descriptor)->next = NULL;
-	}
-	raw_spin_unlock_irqrestore(&reserve->lock, flags);
+	if (!chunk)
+		return NULL;
+	page = virt_to_page(chunk->base);
+	chunk->base = NULL;
+	chunk->next = NULL;
+	*descriptor = chunk;
 	return page;
 }
 
@@ -87,7 +92,7 @@ struct page *hkm_reserve_get(unsigned int node, struct hkm_chunk **descriptor)
  * @chunk: the chunk, all of its blocks free
  *
  * Context: Any but NMI.
- * Return: true if the reserve wants it.
+ * Return: true if the reserve wants it, and then waits for it.
  */
 bool hkm_reserve_claim(struct hkm_chunk *chunk)
 {
@@ -98,8 +103,8 @@ bool hkm_reserve_claim(struct hkm_chunk *chunk)
 	if (chunk->order != HKM_CHUNK_ORDER || chunk->claimed)
 		return chunk->claimed;
 	raw_spin_lock_irqsave(&reserve->lock, flags);
-	chunk->claimed = reserve->nr_pages + reserve->nr_coming < target;
-	reserve->nr_coming += chunk->claimed;
+	chunk->claimed = reserve->nr + reserve->nr_coming < target;
+	WRITE_ONCE(reserve->nr_coming, reserve->nr_coming + chunk->claimed);
 	raw_spin_unlock_irqrestore(&reserve->lock, flags);
 	return chunk->claimed;
 }
@@ -108,38 +113,36 @@ bool hkm_reserve_claim(struct hkm_chunk *chunk)
  * hkm_reserve_put() - keep a chunk's pages
  * @page: the first of them; they were a chunk before
  * @claimed: hkm_reserve_claim() was true for it
+ * @gfp: for the descriptor
  *
- * Context: Any but NMI.
- * Return: false if the reserve is full; then they are still the caller's.
+ * Context: Any but NMI; may sleep if @gfp allows.
+ * Return: false if the reserve is full, or without memory; then they are still the
+ * caller's.
  */
-bool hkm_reserve_put(struct page *page, bool claimed)
+bool hkm_reserve_put(struct page *page, bool claimed, gfp_t gfp)
 {
 	struct reserve *reserve = &reserves[page_to_nid(page) % HKM_MAX_NODES];
 	unsigned int target = reserve_target();
+	struct hkm_chunk *chunk;
 	unsigned long flags;
 	bool room;
 
+	chunk = kzalloc(hkm_chunk_descriptor_bytes(HKM_CHUNK_ORDER, HKM_MAX_BLOCKS), gfp);
+	if (chunk)
+		chunk->base = page_address(page);
 	raw_spin_lock_irqsave(&reserve->lock, flags);
-	reserve->nr_coming -= claimed;
-	room = reserve->nr_pages < target;
+	WRITE_ONCE(reserve->nr_coming, reserve->nr_coming - claimed);
+	room = chunk && reserve->nr < target;
 	if (room) {
-		hkm_kasan_unpoison(page_address(page), HKM_CHUNK_BYTES);
-		list_add(&page->lru, &reserve->pages);
-		WRITE_ONCE(reserve->nr_pages, reserve->nr_pages + 1);
+		hkm_kasan_unpoison(chunk->base, HKM_CHUNK_BYTES);
+		chunk->next = reserve->first;
+		reserve->first = chunk;
+		WRITE_ONCE(reserve->nr, reserve->nr + 1);
 	}
 	raw_spin_unlock_irqrestore(&reserve->lock, flags);
+	if (!room)
+		kfree(chunk);
 	return room;
-}
-
-static void descriptor_put(struct reserve *reserve, struct hkm_chunk *chunk)
-{
-	unsigned long flags;
-
-	raw_spin_lock_irqsave(&reserve->lock, flags);
-	chunk->next = reserve->descriptor;
-	reserve->descriptor = chunk;
-	WRITE_ONCE(reserve->nr_descriptors, reserve->nr_descriptors + 1);
-	raw_spin_unlock_irqrestore(&reserve->lock, flags);
 }
 
 /**
@@ -150,41 +153,24 @@ static void descriptor_put(struct reserve *reserve, struct hkm_chunk *chunk)
  */
 unsigned int hkm_reserve_missing(unsigned int node)
 {
-	struct reserve *reserve = &reserves[node];
-	unsigned int target = reserve_target(), nr;
-	unsigned long flags;
+	const struct reserve *reserve = &reserves[node];
+	unsigned int target = reserve_target();
+	unsigned int nr = READ_ONCE(reserve->nr) + READ_ONCE(reserve->nr_coming);
 
-	raw_spin_lock_irqsave(&reserve->lock, flags);
-	nr = reserve->nr_pages + reserve->nr_coming;
-	raw_spin_unlock_irqrestore(&reserve->lock, flags);
 	return target - min(nr, target);
 }
 
-static void descriptors_fill(struct reserve *reserve, unsigned int target, gfp_t gfp)
+static void reserve_fill(int nid, unsigned int target, gfp_t gfp)
 {
-	struct hkm_chunk *chunk;
-
-	while (READ_ONCE(reserve->nr_descriptors) < target) {
-		chunk = kzalloc(hkm_chunk_descriptor_bytes(HKM_CHUNK_ORDER, HKM_MAX_BLOCKS),
-				gfp);
-		if (!chunk)
-			return;
-		descriptor_put(reserve, chunk);
-	}
-}
-
-static void pages_fill(int nid, unsigned int target, gfp_t gfp)
-{
-	struct reserve *reserve = &reserves[nid % HKM_MAX_NODES];
+	const struct reserve *reserve = &reserves[nid % HKM_MAX_NODES];
 	struct page *page;
 
-	while (READ_ONCE(reserve->nr_pages) < target) {
-		page = hkm_pages_get(nid, gfp | __GFP_COMP | __GFP_THISNODE,
-				     HKM_CHUNK_ORDER);
+	while (READ_ONCE(reserve->nr) < target) {
+		page = hkm_pages_get(nid, gfp | __GFP_COMP | __GFP_THISNODE, HKM_CHUNK_ORDER);
 		if (!page)
 			return;
 		if (!hkm_map_entry_get(page_address(page), gfp) ||
-		    !hkm_reserve_put(page, false)) {
+		    !hkm_reserve_put(page, false, gfp)) {
 			__free_pages(page, HKM_CHUNK_ORDER);
 			return;
 		}
@@ -194,54 +180,19 @@ static void pages_fill(int nid, unsigned int target, gfp_t gfp)
 /* Gives back what is over @target. */
 static void reserve_drain(struct reserve *reserve, unsigned int target)
 {
-	struct hkm_chunk *chunk, *next, *rest = NULL;
-	struct page *page, *tmp;
-	unsigned long flags;
-	LIST_HEAD(pages);
+	struct hkm_chunk *chunk;
 
-	raw_spin_lock_irqsave(&reserve->lock, flags);
-	while (reserve->nr_pages > target) {
-		list_move(reserve->pages.next, &pages);
-		WRITE_ONCE(reserve->nr_pages, reserve->nr_pages - 1);
-	}
-	while (reserve->nr_descriptors > target) {
-		chunk = reserve->descriptor;
-		reserve->descriptor = chunk->next;
-		WRITE_ONCE(reserve->nr_descriptors, reserve->nr_descriptors - 1);
-		chunk->next = rest;
-		rest = chunk;
-	}
-	raw_spin_unlock_irqrestore(&reserve->lock, flags);
-
-	list_for_each_entry_safe(page, tmp, &pages, lru)
-		__free_pages(page, HKM_CHUNK_ORDER);
-	for (chunk = rest; chunk; chunk = next) {
-		next = chunk->next;
+	while ((chunk = reserve_take(reserve, target))) {
+		__free_pages(virt_to_page(chunk->base), HKM_CHUNK_ORDER);
 		kfree(chunk);
 	}
 }
 
 /**
- * hkm_reserve_prepare() - make ready what chunks in reserve need to be cut
- *
- * Context: Task; may sleep.
- */
-void hkm_reserve_prepare(void)
-{
-	unsigned int target = reserve_target();
-	int nid;
-
-	for_each_node_state(nid, N_MEMORY)
-		descriptors_fill(&reserves[nid % HKM_MAX_NODES], target,
-				 GFP_KERNEL | __GFP_NOWARN | __GFP_NORETRY);
-}
-EXPORT_SYMBOL_IF_KUNIT(hkm_reserve_prepare);
-
-/**
  * hkm_reserve_fill() - bring every node's reserve to what the policy says
- * @gfp: how hard to look for chunks; no more than GFP_KERNEL, and never for long
+ * @gfp: how hard to try; no more than GFP_KERNEL, and never for long
  *
- * Context: Task; may sleep.
+ * Context: Task; may sleep if @gfp allows.
  */
 void hkm_reserve_fill(gfp_t gfp)
 {
@@ -250,16 +201,15 @@ void hkm_reserve_fill(gfp_t gfp)
 
 	for (i = 0; i < HKM_MAX_NODES; i++)
 		reserve_drain(&reserves[i], target);
-	hkm_reserve_prepare();
 	for_each_node_state(nid, N_MEMORY)
-		pages_fill(nid, target, gfp | __GFP_NOWARN | __GFP_NORETRY);
+		reserve_fill(nid, target, gfp | __GFP_NOWARN | __GFP_NORETRY);
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_reserve_fill);
 
 /**
  * hkm_reserve_count() - tell what is in reserve
  *
- * Return: 64 KiB chunks that are ready, on all nodes.
+ * Return: 64 KiB chunks, on all nodes.
  */
 long hkm_reserve_count(void)
 {
@@ -267,8 +217,7 @@ long hkm_reserve_count(void)
 	long nr = 0;
 
 	for (i = 0; i < HKM_MAX_NODES; i++)
-		nr += min(READ_ONCE(reserves[i].nr_pages),
-			  READ_ONCE(reserves[i].nr_descriptors));
+		nr += READ_ONCE(reserves[i].nr);
 	return nr;
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_reserve_count);
@@ -278,10 +227,8 @@ void __init hkm_reserve_init(void)
 {
 	unsigned int i;
 
-	for (i = 0; i < HKM_MAX_NODES; i++) {
+	for (i = 0; i < HKM_MAX_NODES; i++)
 		raw_spin_lock_init(&reserves[i].lock);
-		INIT_LIST_HEAD(&reserves[i].pages);
-	}
 	hkm_reserve_fill(GFP_KERNEL);
 }
 
