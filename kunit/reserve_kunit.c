@@ -124,8 +124,6 @@ static void what_comes_back_fills_it(struct kunit *test)
 	hkm_reclaim_all();
 	rcu_barrier();
 	KUNIT_EXPECT_EQ(test, hkm_reserve_count(), NR_CHUNKS);
-	/* Memory for descriptors is to come: at the latest at the next tick. */
-	hkm_reclaim_tick();
 	nr = atomic_requests(test, HKM_CLASS_8K, blocks);
 	KUNIT_EXPECT_EQ(test, nr, NR_CHUNKS * 8);
 	hkm_kunit_free_all(blocks, nr);

@@ -257,7 +257,8 @@ static void chunk_free_rcu(struct rcu_head *rcu)
 	/* More than ours: somebody is only looking, and will put it back. */
 	if (page_ref_count(page) > HKM_PAGE_REFS) {
 		page_ref_sub(page, HKM_PAGE_REFS);
-		if (chunk->order != HKM_CHUNK_ORDER || !hkm_reserve_put(page))
+		if (chunk->order != HKM_CHUNK_ORDER ||
+		    !hkm_reserve_put(page, GFP_NOWAIT | __GFP_NOWARN))
 			__free_pages(page, chunk->order);
 	} else {
 		/* Whose the missing ones are is unknown: the pages are lost. */

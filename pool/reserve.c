@@ -10,7 +10,6 @@
  * so a chunk that the pool gives back fills it too.
  */
 #include <linux/gfp.h>
-#include <linux/list.h>
 #include <linux/mm.h>
 #include <linux/nodemask.h>
 #include <linux/slab.h>
@@ -27,18 +26,14 @@
 
 /**
  * struct reserve - one node's
- * @lock: for all of it, but for reading the numbers
- * @pages: chunks, by page->lru
- * @nr_pages: their number
- * @descriptor: memory for descriptors, linked by chunk->next
- * @nr_descriptors: their number
+ * @lock: for all of it, but for reading the number
+ * @first: descriptors, of which only @base and @next are set
+ * @nr: their number
  */
 struct reserve {
 	raw_spinlock_t lock;
-	struct list_head pages;
-	unsigned int nr_pages;
-	struct hkm_chunk *descriptor;
-	unsigned int nr_descriptors;
+	struct hkm_chunk *first;
+	unsigned int nr;
 };
 
 static struct reserve reserves[HKM_MAX_NODES];
@@ -53,6 +48,22 @@ static unsigned int reserve_target(void)
 	return target;
 }
 
+/* Takes a chunk if there are more than @least. */
+static struct hkm_chunk *reserve_take(struct reserve *reserve, unsigned int least)
+{
+	struct hkm_chunk *chunk = NULL;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&reserve->lock, flags);
+	if (reserve->nr > least) {
+		chunk = reserve->first;
+		reserve->first = chunk->next;
+		WRITE_ONCE(reserve->nr, reserve->nr - 1);
+	}
+	raw_spin_unlock_irqrestore(&reserve->lock, flags);
+	return chunk;
+}
+
 /**
  * hkm_reserve_get() - take a chunk
  * @node: index of its node
@@ -63,80 +74,67 @@ static unsigned int reserve_target(void)
  */
 struct page *hkm_reserve_get(unsigned int node, struct hkm_chunk **descriptor)
 {
-	struct reserve *reserve = &reserves[node];
-	struct page *page = NULL;
-	unsigned long flags;
+	struct hkm_chunk *chunk = reserve_take(&reserves[node], 0);
+	struct page *page;
 
-	raw_spin_lock_irqsave(&reserve->lock, flags);
-	if (reserve->nr_pages && reserve->nr_descriptors) {
-		page = list_first_entry(&reserve->pages, struct page, lru);
-		list_del(&page->lru);
-		WRITE_ONCE(reserve->nr_pages, reserve->nr_pages - 1);
-		*descriptor = reserve->descriptor;
-		reserve->descriptor = (*descriptor)->next;
-		WRITE_ONCE(reserve->nr_descriptors, reserve->nr_descriptors - 1);
-		(*descriptor)->next = NULL;
-	}
-	raw_spin_unlock_irqrestore(&reserve->lock, flags);
+	if (!chunk)
+		return NULL;
+	page = virt_to_page(chunk->base);
+	chunk->base = NULL;
+	chunk->next = NULL;
+	*descriptor = chunk;
 	return page;
 }
 
 /**
  * hkm_reserve_put() - keep a chunk's pages
  * @page: the first of them; they were a chunk before
+ * @gfp: for the descriptor
  *
- * Context: Any but NMI.
- * Return: false if the reserve is full; then they are still the caller's.
+ * Context: Any but NMI; may sleep if @gfp allows.
+ * Return: false if the reserve is full, or without memory; then they are still the
+ * caller's.
  */
-bool hkm_reserve_put(struct page *page)
+bool hkm_reserve_put(struct page *page, gfp_t gfp)
 {
 	struct reserve *reserve = &reserves[page_to_nid(page) % HKM_MAX_NODES];
 	unsigned int target = reserve_target();
+	struct hkm_chunk *chunk;
 	unsigned long flags;
 	bool room;
 
+	if (READ_ONCE(reserve->nr) >= target)
+		return false;
+	chunk = kzalloc(hkm_chunk_descriptor_bytes(HKM_CHUNK_ORDER, HKM_MAX_BLOCKS), gfp);
+	if (!chunk)
+		return false;
+	chunk->base = page_address(page);
 	raw_spin_lock_irqsave(&reserve->lock, flags);
-	room = reserve->nr_pages < target;
+	room = reserve->nr < target;
 	if (room) {
-		hkm_kasan_unpoison(page_address(page), HKM_CHUNK_BYTES);
-		list_add(&page->lru, &reserve->pages);
-		WRITE_ONCE(reserve->nr_pages, reserve->nr_pages + 1);
+		hkm_kasan_unpoison(chunk->base, HKM_CHUNK_BYTES);
+		chunk->next = reserve->first;
+		reserve->first = chunk;
+		WRITE_ONCE(reserve->nr, reserve->nr + 1);
 	}
 	raw_spin_unlock_irqrestore(&reserve->lock, flags);
+	if (!room)
+		kfree(chunk);
 	return room;
-}
-
-static void descriptor_put(struct reserve *reserve, struct hkm_chunk *chunk)
-{
-	unsigned long flags;
-
-	raw_spin_lock_irqsave(&reserve->lock, flags);
-	chunk->next = reserve->descriptor;
-	reserve->descriptor = chunk;
-	WRITE_ONCE(reserve->nr_descriptors, reserve->nr_descriptors + 1);
-	raw_spin_unlock_irqrestore(&reserve->lock, flags);
 }
 
 static bool reserve_fill(int nid, unsigned int target)
 {
 	struct reserve *reserve = &reserves[nid % HKM_MAX_NODES];
-	struct hkm_chunk *chunk;
 	struct page *page;
 
-	while (READ_ONCE(reserve->nr_descriptors) < target) {
-		chunk = kzalloc(hkm_chunk_descriptor_bytes(HKM_CHUNK_ORDER, HKM_MAX_BLOCKS),
-				RESERVE_GFP);
-		if (!chunk)
-			return false;
-		descriptor_put(reserve, chunk);
-	}
-	while (READ_ONCE(reserve->nr_pages) < target) {
+	while (READ_ONCE(reserve->nr) < target) {
 		page = alloc_pages_node(nid, RESERVE_GFP | __GFP_COMP | __GFP_THISNODE,
 					HKM_CHUNK_ORDER);
 		if (!page)
 			return false;
 		if (!hkm_map_entry_get(page_address(page), RESERVE_GFP) ||
-		    !hkm_reserve_put(page)) {
+		    !hkm_reserve_put(page, RESERVE_GFP)) {
 			__free_pages(page, HKM_CHUNK_ORDER);
 			return false;
 		}
@@ -147,29 +145,10 @@ static bool reserve_fill(int nid, unsigned int target)
 /* Gives back what is over @target. */
 static void reserve_drain(struct reserve *reserve, unsigned int target)
 {
-	struct hkm_chunk *chunk, *next, *rest = NULL;
-	struct page *page, *tmp;
-	unsigned long flags;
-	LIST_HEAD(pages);
+	struct hkm_chunk *chunk;
 
-	raw_spin_lock_irqsave(&reserve->lock, flags);
-	while (reserve->nr_pages > target) {
-		list_move(reserve->pages.next, &pages);
-		WRITE_ONCE(reserve->nr_pages, reserve->nr_pages - 1);
-	}
-	while (reserve->nr_descriptors > target) {
-		chunk = reserve->descriptor;
-		reserve->descriptor = chunk->next;
-		WRITE_ONCE(reserve->nr_descriptors, reserve->nr_descriptors - 1);
-		chunk->next = rest;
-		rest = chunk;
-	}
-	raw_spin_unlock_irqrestore(&reserve->lock, flags);
-
-	list_for_each_entry_safe(page, tmp, &pages, lru)
-		__free_pages(page, HKM_CHUNK_ORDER);
-	for (chunk = rest; chunk; chunk = next) {
-		next = chunk->next;
+	while ((chunk = reserve_take(reserve, target))) {
+		__free_pages(virt_to_page(chunk->base), HKM_CHUNK_ORDER);
 		kfree(chunk);
 	}
 }
@@ -205,7 +184,7 @@ long hkm_reserve_count(void)
 	long nr = 0;
 
 	for (i = 0; i < HKM_MAX_NODES; i++)
-		nr += READ_ONCE(reserves[i].nr_pages);
+		nr += READ_ONCE(reserves[i].nr);
 	return nr;
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_reserve_count);
@@ -215,10 +194,8 @@ void __init hkm_reserve_init(void)
 {
 	unsigned int i;
 
-	for (i = 0; i < HKM_MAX_NODES; i++) {
+	for (i = 0; i < HKM_MAX_NODES; i++)
 		raw_spin_lock_init(&reserves[i].lock);
-		INIT_LIST_HEAD(&reserves[i].pages);
-	}
 	hkm_reserve_fill();
 }
 

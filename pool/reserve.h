@@ -11,7 +11,7 @@ struct hkm_chunk;
 struct page;
 
 struct page *hkm_reserve_get(unsigned int node, struct hkm_chunk **descriptor);
-bool hkm_reserve_put(struct page *page);
+bool hkm_reserve_put(struct page *page, gfp_t gfp);
 bool hkm_reserve_fill(void);
 long hkm_reserve_count(void);
 
