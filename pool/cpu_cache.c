@@ -432,6 +432,31 @@ bool hkm_cpu_parks(const struct hkm_cpu *cpu, unsigned int bin)
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_cpu_parks);
 
+/**
+ * hkm_cpu_parked() - tell how much a CPU parks of a bin
+ * @cpu: its front end
+ * @bin: the bin
+ *
+ * Context: Any; from another CPU a guess.
+ * Return: blocks in its ring and active pages.
+ */
+unsigned int hkm_cpu_parked(const struct hkm_cpu *cpu, unsigned int bin)
+{
+	const struct hkm_ring *ring = &cpu->ring[bin];
+	unsigned int nr = READ_ONCE(ring->nr), i;
+
+	for (i = 0; i < ARRAY_SIZE(ring->run); i++) {
+		void *next = READ_ONCE(ring->run[i].next);
+		void *end = READ_ONCE(ring->run[i].end);
+
+		/* Not where the two are of different runs. */
+		if (next < end && end - next < READ_ONCE(ring->run[i].span_bytes))
+			nr += (end - next) / hkm_classes[bin].size_bytes;
+	}
+	return nr;
+}
+EXPORT_SYMBOL_IF_KUNIT(hkm_cpu_parked);
+
 void hkm_cpu_exit(void)
 {
 	int i;

@@ -197,6 +197,7 @@ void hkm_cpu_exit(void);
 void hkm_cpu_flush(struct hkm_cpu *cpu, const unsigned long *bins);
 void hkm_cpu_flush_all(struct hkm_cpu *cpu);
 bool hkm_cpu_parks(const struct hkm_cpu *cpu, unsigned int bin);
+unsigned int hkm_cpu_parked(const struct hkm_cpu *cpu, unsigned int bin);
 
 void *hkm_cpu_alloc(struct hkm_cpu *cpu, unsigned int bin,
 		    unsigned int home, bool *zeroed);

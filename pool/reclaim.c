@@ -42,7 +42,7 @@
 
 /**
  * struct bin_age - what reclaim knows of a bin
- * @at_cap: free memory was at or over CAP at the latest tick
+ * @at_cap: free memory that no CPU parks was at or over CAP at the latest tick
  * @pause: ticks until the next pass
  * @next_pause: @pause after a fruitless pass
  * @live: blocks that callers held at the latest fruitless pass
@@ -118,15 +118,15 @@ static s64 live_blocks(unsigned int bin)
 }
 
 /*
- * Free memory of a bin with @live blocks held, in 64 KiB chunks: about what a
- * pass could give back, were it not scattered.
+ * Free memory of a bin but for @used blocks, in 64 KiB chunks: about what a pass
+ * could give back, were it not scattered.
  */
-static long free_chunks(unsigned int bin, s64 live)
+static long free_chunks(unsigned int bin, s64 used)
 {
-	s64 live_bytes = live * hkm_classes[bin].size_bytes;
+	const struct hkm_class *cl = &hkm_classes[bin];
+	s64 spans = (used + cl->nr_blocks - 1) / cl->nr_blocks;
 
-	return hkm_chunk_count(bin) -
-	       (long)((live_bytes + HKM_CHUNK_BYTES - 1) >> HKM_CHUNK_SHIFT);
+	return hkm_chunk_count(bin) - (long)(spans << cl->span_order);
 }
 
 /* Ages a ring. True if it has not been used for long. */
@@ -169,15 +169,28 @@ static void cpus_age(unsigned int idle_ticks, struct bin_set *all)
 	}
 }
 
+/* Blocks that CPUs park, out of the reach of a pass. */
+static s64 parked_blocks(unsigned int bin)
+{
+	s64 nr = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		nr += hkm_cpu_parked(hkm_cpu_of(cpu), bin);
+	return nr;
+}
+
 static void bin_tick(unsigned int bin, long cap, bool idle)
 {
 	struct bin_age *age = &bin_ages[bin];
 	s64 live = live_blocks(bin);
-	long held = free_chunks(bin, live), keep = idle ? 0 : cap, got;
+	long held = free_chunks(bin, live + parked_blocks(bin));
+	long keep = idle ? 0 : cap, got;
 
 	if (age->pause && live > age->live / 2) {
-		/* What was in the way is still there. */
+		/* What was in the way is still there, but not in what is kept. */
 		age->pause--;
+		held -= hkm_inventory_shrink(bin, keep, LONG_MAX);
 	} else if (held > keep) {
 		got = hkm_trim_bin_locked(bin, keep);
 		age->pause = 0;

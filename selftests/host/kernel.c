@@ -6,7 +6,6 @@
 #include <sched.h>
 #include <sys/mman.h>
 
-#include "reclaim.h"
 #include "sample.h"
 
 #define CHUNK_BYTES	(64UL * SZ_1K)
@@ -163,13 +162,14 @@ struct page *alloc_pages_node(int nid, gfp_t gfp, unsigned int order)
 {
 	struct page *page;
 
-	page = pages_find(nid * NR_CHUNKS / 2, (nid + 1) * NR_CHUNKS / 2, gfp, order);
+	page = pages_find(nid * NR_CHUNKS / HOST_NR_NODES,
+			  (nid + 1) * NR_CHUNKS / HOST_NR_NODES, gfp, order);
 	return page || (gfp & __GFP_THISNODE) ? page : alloc_pages(gfp, order);
 }
 
 int page_to_nid(const struct page *page)
 {
-	return page - pages >= NR_CHUNKS / 2;
+	return (page - pages) * HOST_NR_NODES / NR_CHUNKS;
 }
 
 void __free_pages(struct page *page, unsigned int order)
@@ -201,16 +201,6 @@ void *page_address(const struct page *page)
 unsigned int host_chunks_used(void)
 {
 	return run_used(1, NR_CHUNKS - 1);
-}
-
-/* When to trim is for the tests to say. */
-void hkm_reclaim_kick(void)
-{
-}
-
-bool hkm_reclaim_at_cap(unsigned int bin)
-{
-	return false;
 }
 
 /* Samples: there are none here. */
