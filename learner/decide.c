@@ -40,7 +40,7 @@
 #define BP		10000
 #define NOT_KNOWN	U32_MAX
 /* hold_ms is doubled so often at most. */
-#define HOLD_SHIFT_MAX	3
+#define HOLD_SHIFT_MAX	2
 /* Of a sum, 1/32 is forgotten with each window. */
 #define FORGET_SHIFT	5
 /* Regrets below 1/32 of a class's cost are not worth memory. */
@@ -436,7 +436,7 @@ static void class_shrink(struct hkm_decide_state *state,
 	struct levels l = class_levels(s, w);
 	u32 cap;
 
-	if (!l.covered || l.low <= l.high / 8 || s->canary_cap ||
+	if (!l.covered || l.low <= max(l.high / 8, p->cap_min) || s->canary_cap ||
 	    state->now_ms - s->changed_ms < dwell_ms(p, id))
 		return;
 	cap = max(min(s->cap, l.high) - (l.low + 3) / 4, l.need);

@@ -19,9 +19,6 @@
 #define MAX_IDS		8192
 #define CHUNK		65536
 
-/* Blocks of a class in one chunk; of large classes, of 16 chunks. */
-#define PER_CHUNK(bytes) (CHUNK / (bytes))
-
 /*
  * Blocks lie in the order in which they were allocated, so far as none but
  * the oldest are freed.
@@ -106,10 +103,10 @@ static double sine(unsigned int ms, unsigned int period)
 	return (1 - cos(2 * M_PI * ms / period)) / 2;
 }
 
-/* Chunks' worth of blocks. */
+/* Blocks that fill so many chunks. */
 static double worth(size_t size, double nr_chunks)
 {
-	return nr_chunks * PER_CHUNK(size);
+	return nr_chunks * (CHUNK / size);
 }
 
 static void steady(unsigned int ms)
@@ -147,6 +144,14 @@ static void rare_bursts(unsigned int ms)
 static void diurnal(unsigned int ms)
 {
 	run(0, ms, SZ_8K, worth(SZ_8K, 20 + 150 * sine(ms, 60000)), 10000);
+}
+
+/* The same, slower: most of its night is longer than hold_ms. */
+static void day(unsigned int ms)
+{
+	double high = sine(ms, 150000);
+
+	run(0, ms, SZ_8K, worth(SZ_8K, 20 + 300 * high * high), 10000);
 }
 
 static void sawtooth(unsigned int ms)
@@ -225,14 +230,12 @@ static void scarce(unsigned int ms)
 }
 
 /*
- * The design's trace: bursts of which 64 chunks serve a half, 104 chunks serve
- * 0.64. Two in three are of 40 chunks, one is of 206; nothing else goes on.
+ * The design's trace: half of what restocks the front end each second is kept
+ * chunks while CAP is 64, and 0.64 of it with CAP 104.
  */
 static void design(unsigned int ms)
 {
-	unsigned int n = ms / 1000 % 3;
-
-	run(0, ms, 52 * SZ_1K, pulse(ms, 1000, 300) * (n == 1 ? 206 : 40), 0);
+	run_on(0, 0, 0, 52 * SZ_1K, 80 + 218 * pulse(ms, 1000, 300), 1400);
 }
 
 /* A recording, over and over. One line an event: MS CPU + ID SIZE, or MS CPU - ID */
@@ -294,19 +297,30 @@ static void replay(unsigned int ms)
 	}
 }
 
+#define GIVES_BACK	"gives memory back, which a CAP that stays does not"
+#define SHORT_DIPS	"needs what is free for times too short to be seen"
+
 const struct workload workloads[] = {
 	{ "steady", "8 KiB, as many held at all times", HKM_CLASS_8K, 180,
 	  .step = steady },
 	{ "phases", "16 KiB, waves of 30, 150, 60, 240 chunks", HKM_CLASS_16K, 180,
-	  { 0, 45, 90, 135 }, .step = phases },
+	  { 0, 45, 90, 135 }, .misses_best = { [2] = GIVES_BACK }, .falls = true,
+	  .misses_memory = "what is of no use is of use again 45 s later",
+	  .step = phases },
 	{ "phase-down", "32 KiB, waves of 300, 40, 200, 20 chunks", HKM_CLASS_32K, 180,
-	  { 0, 45, 90, 135 }, .step = phase_down },
+	  { 0, 45, 90, 135 }, .misses_best = { [1] = GIVES_BACK, [3] = GIVES_BACK },
+	  .falls = true, .step = phase_down },
 	{ "bursts", "8 KiB, 120 chunks every 4.3 s, else nothing", HKM_CLASS_8K, 180,
 	  .step = bursts },
 	{ "rare-bursts", "16 KiB, 120 chunks every 20 s, idle between", HKM_CLASS_16K, 180,
+	  .misses_best = { "idle classes keep nothing, whatever CAP" },
+	  .misses_memory = "keeps for idle_ms what is then given back",
 	  .step = rare_bursts },
-	{ "diurnal", "8 KiB, a day of 60 s, 20 to 170 chunks", HKM_CLASS_8K, 180,
-	  .step = diurnal },
+	{ "diurnal", "8 KiB, 20 to 170 chunks, a day of 60 s", HKM_CLASS_8K, 180,
+	  .misses_best = { "swings slower than hold_ms" }, .step = diurnal },
+	{ "day", "8 KiB, 20 to 320 chunks, a day of 150 s", HKM_CLASS_8K, 300,
+	  .misses_best = { "swings slower than hold_ms" },
+	  .misses_memory = "most of what is free is scattered", .step = day },
 	{ "sawtooth", "8 KiB, up to 120 chunks in 7.3 s, and down at once", HKM_CLASS_8K,
 	  180, .step = sawtooth },
 	{ "pipeline", "9 320 B and 2 KiB, freed on other CPUs; queues swing",
@@ -320,10 +334,13 @@ const struct workload workloads[] = {
 	{ "noise", "8 KiB, random walk about 150 chunks", HKM_CLASS_8K, 180,
 	  .step = noise },
 	{ "aftermath", "waves of 300 chunks for 20 s, then calm", HKM_CLASS_16K, 180,
-	  { 0, 20 }, .step = aftermath },
-	{ "scarce", "three classes, together above the budget", HKM_CLASS_8K, 180,
+	  { 0, 20 }, .misses_best = { [1] = GIVES_BACK }, .falls = true,
+	  .step = aftermath },
+	{ "scarce", "three classes that want more than the budget", HKM_CLASS_8K, 180,
 	  .budget = 800, .step = scarce },
-	{ "recorded", "a recording, over and over", HKM_CLASS_32K, 180, .step = replay },
+	{ "recorded", "make demo's pipeline, over and over", HKM_CLASS_52K, 180,
+	  .misses_best = { SHORT_DIPS }, .misses_default = SHORT_DIPS,
+	  .step = replay },
 	{ "design", "the trace of the step law's design", HKM_CLASS_52K, 60,
 	  .step = design },
 };
