@@ -450,7 +450,7 @@ unsigned int hkm_cpu_parked(const struct hkm_cpu *cpu, unsigned int bin)
 		void *end = READ_ONCE(ring->run[i].end);
 
 		/* Not where the two are of different runs. */
-		if (next < end && end - next < READ_ONCE(ring->run[i].span_bytes))
+		if (next < end && end - next <= READ_ONCE(ring->run[i].span_bytes))
 			nr += (end - next) / hkm_classes[bin].size_bytes;
 	}
 	return nr;
