@@ -234,6 +234,24 @@ static void caps_stay_within_budget(struct kunit *test)
 	}
 }
 
+static void smaller_budget_is_met_at_once(struct kunit *test)
+{
+	struct law *law = test->priv;
+	unsigned int id;
+
+	for (id = 0; id < HKM_NR_CLASSES; id++)
+		law->window.class[id].cap = 8;
+	law->window.class[MID].cap = 512;
+	law->window.class[LARGE].cap = 300;
+	law->params.global_budget_chunks = 200;
+	second(law);
+	KUNIT_EXPECT_LE(test, cap_sum(law), 200U);
+	KUNIT_EXPECT_GE(test, cap_sum(law), 198U);
+	for (id = 0; id < HKM_NR_CLASSES; id++)
+		KUNIT_EXPECT_GE(test, cap(law, id), 8U);
+	KUNIT_EXPECT_GT(test, cap(law, MID), cap(law, LARGE));
+}
+
 static void cap_out_of_range_is_clamped(struct kunit *test)
 {
 	struct law *law = test->priv;
@@ -597,6 +615,20 @@ static void extreme_windows_do_no_harm(struct kunit *test)
 	}
 }
 
+static void huge_counts_do_not_wrap(struct kunit *test)
+{
+	struct law *law = test->priv;
+	struct hkm_window_class *w = &law->window.class[MID];
+
+	law->params.controller = HKM_CONTROLLER_STEP;
+	w->requests = U64_MAX;
+	w->pops = U64_MAX;
+	w->reuses = U64_MAX;
+	w->refills = 1;
+	second(law);
+	KUNIT_EXPECT_EQ(test, law->actions.class[MID].after, 9999U);
+}
+
 /* Of each sum, 1/32 is forgotten with each window. */
 static void cost_figure_is_per_1000_requests(struct kunit *test)
 {
@@ -671,6 +703,7 @@ static struct kunit_case decide_cases[] = {
 	KUNIT_CASE(step_stays_in_range),
 	KUNIT_CASE(step_lets_idle_classes_be),
 	KUNIT_CASE(caps_stay_within_budget),
+	KUNIT_CASE(smaller_budget_is_met_at_once),
 	KUNIT_CASE(cap_out_of_range_is_clamped),
 	KUNIT_CASE(cost_grows_by_what_is_regretted),
 	KUNIT_CASE(cost_grows_to_the_swing),
@@ -692,6 +725,7 @@ static struct kunit_case decide_cases[] = {
 	KUNIT_CASE(cost_figure_is_per_1000_requests),
 	KUNIT_CASE(operator_has_the_last_word),
 	KUNIT_CASE(extreme_windows_do_no_harm),
+	KUNIT_CASE(huge_counts_do_not_wrap),
 	KUNIT_CASE(bad_parameters_are_refused),
 	KUNIT_CASE(reasons_have_names),
 	{}

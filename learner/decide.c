@@ -12,17 +12,19 @@
  * that leaves a band.
  *
  * Cost law
+ *	Swing: the most free memory less the least, over hold_ms, is what the load
+ *	swings by, the working set of what is kept.
  *	Grow: chunks given back are remembered for hold_ms. A refill meanwhile would
  *	not have happened with a CAP as much higher: the class regrets it. It
- *	gets what it regrets and an eighth more, or what it has swung by lately if
- *	that is more, but not over twice its CAP; and nothing for regrets that are
- *	small change beside its other costs.
- *	Shrink: the most free memory less the least, over hold_ms, is what the load
- *	swings by, the working set of the inventory. A CAP above that comes down
- *	by a quarter of the difference for each dwell. If that is regretted
- *	within hold_ms, the next time must be twice as long.
- *	Canary: growth after which as much is lost as before, within canary_ms, is
- *	undone, and the class then does not grow for a while.
+ *	gets what it regrets and an eighth more, or room for its swing if that is
+ *	more, up to twice its CAP; also where trim only sorts the swing into the
+ *	inventory and out again, at some cost; and nothing where it is small change
+ *	beside its other costs.
+ *	Shrink: what was free all through hold_ms is of no use. A quarter of it is
+ *	given up for each dwell, down to room for the swing. Growth straight after
+ *	that was a mistake; the next time it takes twice as long.
+ *	Canary: growth after which as much is regretted as before, within canary_ms,
+ *	is undone, and the class then does not grow for a while.
  *	Budget: for a class that grows, first those give that keep more than their
  *	working set, then those that would regret it least.
  *
@@ -128,7 +130,7 @@ static u64 count(u64 n)
 
 static u32 span_chunks(const struct hkm_window_class *w)
 {
-	return min_t(u32, w->span_chunks, HKM_LARGE_MAX_BYTES / HKM_CHUNK_BYTES);
+	return clamp_t(u32, w->span_chunks, 1, HKM_LARGE_MAX_BYTES / HKM_CHUNK_BYTES);
 }
 
 static u64 chunks(const struct hkm_window_class *w, u64 spans)
@@ -205,22 +207,26 @@ static void class_begin(struct hkm_decide_state *state,
 	cap_set(state, a, id, cap_clamp(p, cap), HKM_REASON_CLAMP);
 }
 
-/* Lowers all CAPs by the same share where they are over the budget. */
-static void budget_enforce(struct hkm_decide_state *state,
+/*
+ * Lowers all CAPs by the same share of what is above cap_min, to fit the budget.
+ * False if they do.
+ */
+static bool budget_enforce(struct hkm_decide_state *state,
 			   const struct hkm_decide_params *p,
 			   struct hkm_actions *a)
 {
-	u32 total = caps_total(state);
+	u32 least = p->cap_min * HKM_NR_CLASSES, total = caps_total(state);
 	unsigned int id;
 
 	if (total <= p->global_budget_chunks)
-		return;
+		return false;
 	for (id = 0; id < HKM_NR_CLASSES; id++) {
-		u64 share = (u64)state->class[id].cap * p->global_budget_chunks;
+		u64 above = state->class[id].cap - p->cap_min;
 
-		cap_set(state, a, id, cap_clamp(p, share / total),
-			HKM_REASON_BUDGET);
+		above = above * (p->global_budget_chunks - least) / (total - least);
+		cap_set(state, a, id, p->cap_min + above, HKM_REASON_BUDGET);
 	}
+	return true;
 }
 
 /* The step law */
@@ -399,7 +405,7 @@ static u32 class_watch(struct hkm_class_state *s,
 	return regret;
 }
 
-/* Growth that has not made the class cheaper is undone. */
+/* Growth that has saved nothing is undone. */
 static void canary_judge(struct hkm_decide_state *state,
 			 const struct hkm_decide_params *p,
 			 struct hkm_actions *a, unsigned int id)
@@ -411,7 +417,9 @@ static void canary_judge(struct hkm_decide_state *state,
 	    s->canary_requests < p->min_samples)
 		return;
 	lost = per_1000(s->canary_lost, s->canary_requests);
-	if (lost > s->canary_figure - (s->canary_figure >> WORTH_SHIFT)) {
+	/* Growth that was not for regrets is for shrink to judge. */
+	if (s->canary_figure &&
+	    lost > s->canary_figure - (s->canary_figure >> WORTH_SHIFT)) {
 		a->class[id].before = s->canary_figure;
 		a->class[id].after = lost;
 		s->quiet_ms = state->now_ms +
@@ -565,7 +573,7 @@ static u32 cost_class(struct hkm_decide_state *state,
 	regret = class_watch(s, w, p, window->pressure, state->now_ms);
 	if (w->requests < p->min_samples)
 		return 0;
-	lost = (u64)regret * (p->cost_refill + p->cost_release);
+	lost = regret * span_cost(w, p->cost_refill + p->cost_release) / span_chunks(w);
 	sum_add(&s->lost, lost);
 	sum_add(&s->requests, count(w->requests));
 	a->class[id].after = class_lost(s);
@@ -634,7 +642,7 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_decide_init);
  *
  * A pure function: of what else there is, it reads nothing and writes nothing.
  *
- * Context: Any. About 2 KiB of arguments, which need not be on a stack.
+ * Context: Any. @state is too large for a stack.
  */
 void hkm_decide(const struct hkm_window *window,
 		const struct hkm_decide_params *params,
@@ -645,8 +653,9 @@ void hkm_decide(const struct hkm_window *window,
 	state->now_ms = window->now_ms;
 	for (id = 0; id < HKM_NR_CLASSES; id++)
 		class_begin(state, window, params, actions, id);
-	budget_enforce(state, params, actions);
-	if (params->controller == HKM_CONTROLLER_STEP) {
+	if (budget_enforce(state, params, actions)) {
+		/* Enough for one window. */
+	} else if (params->controller == HKM_CONTROLLER_STEP) {
 		for (id = 0; id < HKM_NR_CLASSES; id++)
 			step_class(state, window, params, actions, id);
 	} else {
