@@ -234,6 +234,24 @@ static void caps_stay_within_budget(struct kunit *test)
 	}
 }
 
+static void smaller_budget_is_met_at_once(struct kunit *test)
+{
+	struct law *law = test->priv;
+	unsigned int id;
+
+	for (id = 0; id < HKM_NR_CLASSES; id++)
+		law->window.class[id].cap = 8;
+	law->window.class[MID].cap = 512;
+	law->window.class[LARGE].cap = 300;
+	law->params.global_budget_chunks = 200;
+	second(law);
+	KUNIT_EXPECT_LE(test, cap_sum(law), 200U);
+	KUNIT_EXPECT_GE(test, cap_sum(law), 198U);
+	for (id = 0; id < HKM_NR_CLASSES; id++)
+		KUNIT_EXPECT_GE(test, cap(law, id), 8U);
+	KUNIT_EXPECT_GT(test, cap(law, MID), cap(law, LARGE));
+}
+
 static void cap_out_of_range_is_clamped(struct kunit *test)
 {
 	struct law *law = test->priv;
@@ -368,8 +386,8 @@ static void cost_shrinks_to_the_swing(struct kunit *test)
 		if (cap(law, MID) != last)
 			KUNIT_EXPECT_EQ(test, law->actions.class[MID].reason,
 					HKM_REASON_SHRINK);
-		/* Slowly: a quarter of the rest for each dwell. */
-		KUNIT_EXPECT_GE(test, cap(law, MID), last - (last - 80) / 4);
+		/* Slowly: a quarter of that for each dwell. */
+		KUNIT_EXPECT_GE(test, cap(law, MID) + 100, min(last, 480U));
 		last = cap(law, MID);
 	}
 	KUNIT_EXPECT_EQ(test, last, 80U + 10 + 1);
@@ -386,7 +404,7 @@ static void cost_heeds_dwell_when_it_shrinks(struct kunit *test)
 		u32 last = 512;
 
 		law->window.class[id].cap = 512;
-		swing(law, id, 16);
+		level(law, id, 480, 500);
 		for (s = 1; s <= 120; s++) {
 			second(law);
 			if (cap(law, id) == last)
@@ -400,7 +418,22 @@ static void cost_heeds_dwell_when_it_shrinks(struct kunit *test)
 	}
 }
 
-/* The more a class swings by, the higher its CAP, whatever it was before. */
+/* What all of which is used is no reason to shrink, whatever CAP would allow. */
+static void cost_keeps_what_is_used(struct kunit *test)
+{
+	struct law *law = test->priv;
+
+	law->window.class[MID].cap = 512;
+	swing(law, MID, 100);
+	seconds(law, 200);
+	KUNIT_EXPECT_EQ(test, cap(law, MID), 512U);
+	/* Nor is a little that is left over. */
+	level(law, MID, 10, 100);
+	seconds(law, 200);
+	KUNIT_EXPECT_EQ(test, cap(law, MID), 512U);
+}
+
+/* The more a class swings by, the more it keeps. */
 static void cost_is_monotonous(struct kunit *test)
 {
 	struct law *law = test->priv;
@@ -409,7 +442,7 @@ static void cost_is_monotonous(struct kunit *test)
 	for (swings = 0; swings <= 512; swings += 32) {
 		law->window.class[MID].cap = 512;
 		hkm_decide_init(&law->state, law->window.now_ms);
-		swing(law, MID, swings);
+		level(law, MID, 512, 512 + swings);
 		seconds(law, 200);
 		KUNIT_EXPECT_GE(test, cap(law, MID), last);
 		KUNIT_EXPECT_GE(test, cap(law, MID), min(swings, 512U));
@@ -423,7 +456,7 @@ static void cost_restores_and_then_waits_longer(struct kunit *test)
 	unsigned int s, hold = law->params.hold_ms / 1000;
 	u32 low;
 
-	swing(law, MID, 16);
+	level(law, MID, 40, 56);
 	seconds(law, hold + 20);
 	low = cap(law, MID);
 	KUNIT_EXPECT_LT(test, low, 40U);
@@ -432,7 +465,7 @@ static void cost_restores_and_then_waits_longer(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, law->actions.class[MID].reason, HKM_REASON_RESTORE);
 	KUNIT_EXPECT_EQ(test, cap(law, MID), low + 45);
 	low = cap(law, MID);
-	swing(law, MID, 16);
+	level(law, MID, 40, 56);
 	for (s = 0; s < 2 * hold - 2; s++) {
 		second(law);
 		KUNIT_EXPECT_EQ(test, cap(law, MID), low);
@@ -478,9 +511,9 @@ static void cost_keeps_growth_that_pays(struct kunit *test)
 	churn(law, MID, 0, 50);
 	churn(law, MID, 50, 50);
 	churn(law, MID, 50, 0);
-	KUNIT_EXPECT_GT(test, cap(law, MID), 64U + 100);
+	KUNIT_EXPECT_EQ(test, cap(law, MID), 64U + 56);
 	for (s = 0; s < 20; s++) {
-		swing(law, MID, 150);
+		swing(law, MID, 114);
 		second(law);
 		KUNIT_EXPECT_EQ(test, law->actions.nr_changes, 0U);
 	}
@@ -582,16 +615,44 @@ static void extreme_windows_do_no_harm(struct kunit *test)
 	}
 }
 
-/* The figure is what it is said to be, also where sums are long. */
+static void huge_counts_do_not_wrap(struct kunit *test)
+{
+	struct law *law = test->priv;
+	struct hkm_window_class *w = &law->window.class[MID];
+
+	law->params.controller = HKM_CONTROLLER_STEP;
+	w->requests = U64_MAX;
+	w->pops = U64_MAX;
+	w->reuses = U64_MAX;
+	w->refills = 1;
+	second(law);
+	KUNIT_EXPECT_EQ(test, law->actions.class[MID].after, 9999U);
+}
+
+/* Of each sum, 1/32 is forgotten with each window. */
 static void cost_figure_is_per_1000_requests(struct kunit *test)
 {
 	struct law *law = test->priv;
 
-	law->window.class[MID].pops = 100;
-	law->window.class[MID].reuses = 10;
-	churn(law, MID, 3, 2);
+	churn(law, MID, 0, 8);
+	KUNIT_EXPECT_EQ(test, law->state.class[MID].lost, 0ULL);
+	churn(law, MID, 8, 0);
 	KUNIT_EXPECT_EQ(test, law->actions.class[MID].after,
-			(100 * 30U + 10 * 300 + 3 * 2000 + 2 * 1500) / 10);
+			8 * (2000 + 1500) * 1000U / (BUSY - BUSY / 32 + BUSY));
+}
+
+/* Chunks that only went through the inventory, for want of room for the swing. */
+static void cost_grows_to_the_swing(struct kunit *test)
+{
+	struct law *law = test->priv;
+
+	swing(law, MID, 100);
+	second(law);
+	KUNIT_EXPECT_EQ(test, cap(law, MID), 64U);
+	law->window.class[MID].reuses = 64;
+	second(law);
+	KUNIT_EXPECT_EQ(test, cap(law, MID), 100U + 12 + 1);
+	KUNIT_EXPECT_EQ(test, law->actions.class[MID].reason, HKM_REASON_GROW);
 }
 
 static void bad_parameters_are_refused(struct kunit *test)
@@ -642,8 +703,10 @@ static struct kunit_case decide_cases[] = {
 	KUNIT_CASE(step_stays_in_range),
 	KUNIT_CASE(step_lets_idle_classes_be),
 	KUNIT_CASE(caps_stay_within_budget),
+	KUNIT_CASE(smaller_budget_is_met_at_once),
 	KUNIT_CASE(cap_out_of_range_is_clamped),
 	KUNIT_CASE(cost_grows_by_what_is_regretted),
+	KUNIT_CASE(cost_grows_to_the_swing),
 	KUNIT_CASE(cost_counts_chunks_of_spans),
 	KUNIT_CASE(cost_does_not_grow_with_load),
 	KUNIT_CASE(cost_forgets_what_went_long_ago),
@@ -652,6 +715,7 @@ static struct kunit_case decide_cases[] = {
 	KUNIT_CASE(cost_skips_windows_with_few_samples),
 	KUNIT_CASE(cost_shrinks_to_the_swing),
 	KUNIT_CASE(cost_heeds_dwell_when_it_shrinks),
+	KUNIT_CASE(cost_keeps_what_is_used),
 	KUNIT_CASE(cost_is_monotonous),
 	KUNIT_CASE(cost_restores_and_then_waits_longer),
 	KUNIT_CASE(cost_rolls_growth_back),
@@ -661,6 +725,7 @@ static struct kunit_case decide_cases[] = {
 	KUNIT_CASE(cost_figure_is_per_1000_requests),
 	KUNIT_CASE(operator_has_the_last_word),
 	KUNIT_CASE(extreme_windows_do_no_harm),
+	KUNIT_CASE(huge_counts_do_not_wrap),
 	KUNIT_CASE(bad_parameters_are_refused),
 	KUNIT_CASE(reasons_have_names),
 	{}

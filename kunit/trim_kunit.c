@@ -189,6 +189,42 @@ static void tick_trims_to_cap(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, hkm_reclaim_at_cap(HKM_CLASS_4K));
 }
 
+/* No pass could take them, and the CPU's budget bounds them. */
+static void parked_blocks_are_not_over_cap(struct kunit *test)
+{
+	void *p = hkm_kunit_alloc(SZ_8K, GFP_KERNEL);
+	struct hkm_class_stats sum;
+	struct hkm_cpu *cpu;
+
+	hkm_kunit_policy(test)->cap_chunks[HKM_CLASS_8K] = 1;
+	KUNIT_ASSERT_EQ(test, hkm_chunk_count(HKM_CLASS_8K), 2);
+	hkm_stats_read(HKM_CLASS_8K, &sum);
+	KUNIT_ASSERT_EQ(test, sum.parked, 15ULL);
+	hkm_reclaim_tick();
+	KUNIT_EXPECT_FALSE(test, hkm_reclaim_at_cap(HKM_CLASS_8K));
+	cpu = hkm_kunit_cpu_get();
+	hkm_cpu_flush_all(hkm_cpu_own(cpu));
+	hkm_kunit_cpu_put(cpu);
+	hkm_reclaim_tick();
+	KUNIT_EXPECT_TRUE(test, hkm_reclaim_at_cap(HKM_CLASS_8K));
+	hkm_kfree(p);
+}
+
+/* A chunk whose one block is in use is in use, though a part of it never is. */
+static void rest_of_a_chunk_is_not_free(struct kunit *test)
+{
+	void *blocks[12];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(blocks); i++)
+		blocks[i] = hkm_kunit_alloc(HKM_MAX_BYTES, GFP_KERNEL);
+	hkm_kunit_policy(test)->cap_chunks[HKM_CLASS_52K] =
+		hkm_chunk_count(HKM_CLASS_52K) - ARRAY_SIZE(blocks) + 1;
+	hkm_reclaim_tick();
+	KUNIT_EXPECT_FALSE(test, hkm_reclaim_at_cap(HKM_CLASS_52K));
+	hkm_kunit_free_all(blocks, ARRAY_SIZE(blocks));
+}
+
 static void refill_at_cap_takes_one(struct kunit *test)
 {
 	struct hkm_policy *policy = hkm_kunit_policy(test);
@@ -275,6 +311,32 @@ static void end_of_what_was_scattered_is_noticed(struct kunit *test)
 	hkm_reclaim_tick();
 	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_4K), 1);
 	hkm_reclaim_all();
+}
+
+/* What is kept is not scattered. */
+static void lower_cap_heeds_no_pause(struct kunit *test)
+{
+	struct hkm_policy *policy = hkm_kunit_policy(test);
+	struct hkm_chunk *chunk[8];
+	unsigned int i;
+
+	policy->cap_chunks[HKM_CLASS_4K] = 6;
+	for (i = 0; i < 8; i++)
+		chunk[i] = chunk_stocked(test, HKM_CLASS_4K, i, 1);
+	hkm_kunit_count_allocs(HKM_CLASS_4K, 8);
+	for (i = 0; i < 5; i++)
+		chunk_stocked(test, HKM_CLASS_4K, i, 0);
+	/* Without success: the next pass is left out. */
+	hkm_reclaim_tick();
+	KUNIT_EXPECT_EQ(test, hkm_inventory_count(HKM_CLASS_4K), 5);
+	policy->cap_chunks[HKM_CLASS_4K] = 2;
+	hkm_reclaim_tick();
+	KUNIT_EXPECT_EQ(test, hkm_inventory_count(HKM_CLASS_4K), 2);
+	for (i = 0; i < 8; i++) {
+		hkm_block_unmark(chunk[i]->base);
+		hkm_kfree(chunk[i]->base);
+	}
+	KUNIT_EXPECT_EQ(test, hkm_reclaim_all(), 10);
 }
 
 static void pauses_end_below_cap_too(struct kunit *test)
@@ -448,10 +510,13 @@ static struct kunit_case trim_cases[] = {
 	KUNIT_CASE(block_of_kept_chunk_is_refused),
 	KUNIT_CASE(every_cpu_is_flushed),
 	KUNIT_CASE(tick_trims_to_cap),
+	KUNIT_CASE(parked_blocks_are_not_over_cap),
+	KUNIT_CASE(rest_of_a_chunk_is_not_free),
 	KUNIT_CASE(refill_at_cap_takes_one),
 	KUNIT_CASE(idle_stock_goes_back),
 	KUNIT_CASE(used_stock_stays),
 	KUNIT_CASE(fruitless_passes_become_rare),
+	KUNIT_CASE(lower_cap_heeds_no_pause),
 	KUNIT_CASE(pauses_end_below_cap_too),
 	KUNIT_CASE(pressure_heeds_no_pause),
 	KUNIT_CASE(pressure_in_vain_waits_for_tick),

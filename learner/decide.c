@@ -12,17 +12,19 @@
  * that leaves a band.
  *
  * Cost law
+ *	Swing: the most free memory less the least, over hold_ms, is what the load
+ *	swings by, the working set of what is kept.
  *	Grow: chunks given back are remembered for hold_ms. A refill meanwhile would
  *	not have happened with a CAP as much higher: the class regrets it. It
- *	gets what it regrets and an eighth more, and a quarter of its CAP at least
- *	where it regrets that much; but nothing for regrets that are small change
+ *	gets what it regrets and an eighth more, or room for its swing if that is
+ *	more, up to twice its CAP; also where trim only sorts the swing into the
+ *	inventory and out again, at some cost; and nothing where it is small change
  *	beside its other costs.
- *	Shrink: the most free memory less the least, over hold_ms, is what the load
- *	swings by, the working set of the inventory. A CAP above that comes down
- *	by a quarter of the difference for each dwell. If that is regretted
- *	within hold_ms, the next time must be twice as long.
- *	Canary: growth that has made the class no cheaper within canary_ms is undone,
- *	and the class then does not grow for a while.
+ *	Shrink: what was free all through hold_ms is of no use. A quarter of it is
+ *	given up for each dwell, down to room for the swing. Growth straight after
+ *	that was a mistake; the next time it takes twice as long.
+ *	Canary: growth after which as much is regretted as before, within canary_ms,
+ *	is undone, and the class then does not grow for a while.
  *	Budget: for a class that grows, first those give that keep more than their
  *	working set, then those that would regret it least.
  *
@@ -40,11 +42,13 @@
 #define BP		10000
 #define NOT_KNOWN	U32_MAX
 /* hold_ms is doubled so often at most. */
-#define HOLD_SHIFT_MAX	3
-/* Of a sum, 1/8 is forgotten with each window. */
-#define FORGET_SHIFT	3
+#define HOLD_SHIFT_MAX	2
+/* Of a sum, 1/32 is forgotten with each window. */
+#define FORGET_SHIFT	5
 /* Regrets below 1/32 of a class's cost are not worth memory. */
 #define WORTH_SHIFT	5
+/* Growth is watched until it ends, which is at so many times the CAP at the latest. */
+#define CANARY_FACTOR	8
 /* After a rollback, canary_ms times this without growth; doubled so often at most. */
 #define QUIET_FACTOR	12
 #define QUIET_SHIFT_MAX	3
@@ -61,7 +65,7 @@ const struct hkm_decide_params hkm_decide_defaults = {
 	.dwell_large_ms		= 5000,
 	.global_budget_chunks	= 2048,
 	.min_samples		= 16,
-	.hold_ms		= 30000,
+	.hold_ms		= 20000,
 	.canary_ms		= 5000,
 	.idle_ms		= 10000,
 	.cost_pop		= 30,
@@ -126,7 +130,7 @@ static u64 count(u64 n)
 
 static u32 span_chunks(const struct hkm_window_class *w)
 {
-	return min_t(u32, w->span_chunks, HKM_LARGE_MAX_BYTES / HKM_CHUNK_BYTES);
+	return clamp_t(u32, w->span_chunks, 1, HKM_LARGE_MAX_BYTES / HKM_CHUNK_BYTES);
 }
 
 static u64 chunks(const struct hkm_window_class *w, u64 spans)
@@ -174,7 +178,7 @@ static void cap_set(struct hkm_decide_state *state, struct hkm_actions *a,
 		return;
 	s->cap = cap;
 	s->changed_ms = state->now_ms;
-	s->shrunk = reason == HKM_REASON_SHRINK;
+	s->shrunk = reason == HKM_REASON_SHRINK || reason == HKM_REASON_BUDGET;
 	d->reason = reason;
 	d->cap_new = cap;
 }
@@ -203,22 +207,26 @@ static void class_begin(struct hkm_decide_state *state,
 	cap_set(state, a, id, cap_clamp(p, cap), HKM_REASON_CLAMP);
 }
 
-/* Lowers all CAPs by the same share where they are over the budget. */
-static void budget_enforce(struct hkm_decide_state *state,
+/*
+ * Lowers all CAPs by the same share of what is above cap_min, to fit the budget.
+ * False if they do.
+ */
+static bool budget_enforce(struct hkm_decide_state *state,
 			   const struct hkm_decide_params *p,
 			   struct hkm_actions *a)
 {
-	u32 total = caps_total(state);
+	u32 least = p->cap_min * HKM_NR_CLASSES, total = caps_total(state);
 	unsigned int id;
 
 	if (total <= p->global_budget_chunks)
-		return;
+		return false;
 	for (id = 0; id < HKM_NR_CLASSES; id++) {
-		u64 share = (u64)state->class[id].cap * p->global_budget_chunks;
+		u64 above = state->class[id].cap - p->cap_min;
 
-		cap_set(state, a, id, cap_clamp(p, share / total),
-			HKM_REASON_BUDGET);
+		above = above * (p->global_budget_chunks - least) / (total - least);
+		cap_set(state, a, id, p->cap_min + above, HKM_REASON_BUDGET);
 	}
+	return true;
 }
 
 /* The step law */
@@ -280,10 +288,10 @@ static void sum_add(u64 *sum, u64 n)
 	*sum += n - (*sum >> FORGET_SHIFT);
 }
 
-/* What 1000 requests of a class cost lately. */
-static u32 class_cost(const struct hkm_class_state *s)
+/* What 1000 requests of a class lost lately for want of CAP. */
+static u32 class_lost(const struct hkm_class_state *s)
 {
-	return per_1000(s->cost, s->requests);
+	return per_1000(s->lost, s->requests);
 }
 
 static void slices_forget(struct hkm_class_state *s, u64 now_ms)
@@ -293,12 +301,18 @@ static void slices_forget(struct hkm_class_state *s, u64 now_ms)
 	s->slice_ms = now_ms;
 }
 
+static u64 hold_ms(const struct hkm_class_state *s,
+		   const struct hkm_decide_params *p)
+{
+	return (u64)p->hold_ms << s->hold_shift;
+}
+
 /* Turns to the slice of @now_ms. What is older than all of them is forgotten. */
 static void slices_turn(struct hkm_class_state *s,
 			const struct hkm_decide_params *p, u64 now_ms)
 {
 	/* So that hold_ms is covered as soon as the last of them has begun. */
-	u64 slice_ms = ((u64)p->hold_ms << s->hold_shift) / (HKM_SLICES - 1);
+	u64 slice_ms = hold_ms(s, p) / (HKM_SLICES - 1);
 	unsigned int i;
 
 	for (i = 0; i < HKM_SLICES && now_ms - s->slice_ms >= slice_ms; i++) {
@@ -312,33 +326,37 @@ static void slices_turn(struct hkm_class_state *s,
 		s->slice_ms = now_ms;
 }
 
-/*
- * What the load swings by: chunks that it left free at one time and needed at
- * another, within hold_ms. NOT_KNOWN if that is not covered yet.
+/**
+ * struct levels - free memory of a class within hold_ms, in chunks
+ * @low: what was free all the time; of no use
+ * @high: the most that was free
+ * @need: a CAP that the difference fits in, which is what the load swings by, and
+ *	a little more
+ * @covered: all of hold_ms is known
  */
-static u32 class_swing(const struct hkm_class_state *s)
+struct levels {
+	u32 low;
+	u32 high;
+	u32 need;
+	bool covered;
+};
+
+static struct levels class_levels(const struct hkm_class_state *s,
+				  const struct hkm_window_class *w)
 {
-	u32 low = NOT_KNOWN, high = 0;
+	struct levels l = { .low = NOT_KNOWN, .covered = true };
 	unsigned int i;
 
 	for (i = 0; i < HKM_SLICES; i++) {
 		if (s->low[i] == NOT_KNOWN)
-			return NOT_KNOWN;
-		low = min(low, s->low[i]);
-		high = max(high, s->high[i]);
+			l.covered = false;
+		l.low = min(l.low, s->low[i]);
+		l.high = max(l.high, s->high[i]);
 	}
-	return high - min(low, high);
-}
-
-/* A CAP that the swing fits in, and a little more. NOT_KNOWN as class_swing(). */
-static u32 class_need(const struct hkm_class_state *s,
-		      const struct hkm_window_class *w)
-{
-	u32 swing = class_swing(s);
-
-	if (swing == NOT_KNOWN)
-		return NOT_KNOWN;
-	return swing + swing / 8 + span_chunks(w);
+	l.low = min(l.low, l.high);
+	l.need = l.high - l.low;
+	l.need += l.need / 8 + span_chunks(w);
+	return l;
 }
 
 /* Takes @nr refilled chunks off those given back, latest first; their number. */
@@ -367,7 +385,7 @@ static u32 class_watch(struct hkm_class_state *s,
 		       const struct hkm_decide_params *p, bool pressure,
 		       u64 now_ms)
 {
-	u64 released = chunks(w, w->releases);
+	u64 released = chunks(w, w->releases), high;
 	u32 regret;
 
 	slices_turn(s, p, now_ms);
@@ -381,30 +399,29 @@ static u32 class_watch(struct hkm_class_state *s,
 	/* Before what is new is added: those refills may have come first. */
 	regret = gone_take(s, chunks(w, w->refills));
 	s->gone[s->slice] = count(s->gone[s->slice] + released);
-	if (w->requests >= p->min_samples) {
-		u64 high = max_t(u64, w->free_high, w->free + released);
-
-		s->low[s->slice] = min(s->low[s->slice], w->free_low);
-		s->high[s->slice] = max_t(u64, s->high[s->slice], count(high));
-	}
+	high = max_t(u64, w->free_high, w->free + released);
+	s->low[s->slice] = min(s->low[s->slice], w->free_low);
+	s->high[s->slice] = max_t(u64, s->high[s->slice], count(high));
 	return regret;
 }
 
-/* Growth that has not made the class cheaper is undone. */
+/* Growth that has saved nothing is undone. */
 static void canary_judge(struct hkm_decide_state *state,
 			 const struct hkm_decide_params *p,
 			 struct hkm_actions *a, unsigned int id)
 {
 	struct hkm_class_state *s = &state->class[id];
-	u32 cost;
+	u32 lost;
 
 	if (!s->canary_cap || state->now_ms - s->canary_ms < p->canary_ms ||
 	    s->canary_requests < p->min_samples)
 		return;
-	cost = per_1000(s->canary_cost, s->canary_requests);
-	if (cost > s->canary_figure - (s->canary_figure >> WORTH_SHIFT)) {
+	lost = per_1000(s->canary_lost, s->canary_requests);
+	/* Growth that was not for regrets is for shrink to judge. */
+	if (s->canary_figure &&
+	    lost > s->canary_figure - (s->canary_figure >> WORTH_SHIFT)) {
 		a->class[id].before = s->canary_figure;
-		a->class[id].after = cost;
+		a->class[id].after = lost;
 		s->quiet_ms = state->now_ms +
 			      ((u64)p->canary_ms * QUIET_FACTOR << s->quiet_shift);
 		if (s->quiet_shift < QUIET_SHIFT_MAX)
@@ -417,39 +434,50 @@ static void canary_judge(struct hkm_decide_state *state,
 	s->canary_cap = 0;
 }
 
+/* Gives up a quarter of what is of no use, unless that is little anyway. */
 static void class_shrink(struct hkm_decide_state *state,
 			 const struct hkm_window_class *w,
 			 const struct hkm_decide_params *p,
 			 struct hkm_actions *a, unsigned int id)
 {
 	struct hkm_class_state *s = &state->class[id];
-	u32 need = class_need(s, w);
+	struct levels l = class_levels(s, w);
+	u32 cap;
 
-	if (need == NOT_KNOWN || need >= s->cap || s->canary_cap ||
+	if (!l.covered || l.low <= max(l.high / 8, p->cap_min) || s->canary_cap ||
 	    state->now_ms - s->changed_ms < dwell_ms(p, id))
 		return;
-	need = s->cap - max((s->cap - need) / 4, 1U);
-	cap_set(state, a, id, cap_clamp(p, need), HKM_REASON_SHRINK);
+	cap = max(min(s->cap, l.high) - (l.low + 3) / 4, l.need);
+	if (cap >= s->cap)
+		return;
+	/* All is well since then: the hold need not be as long. */
+	if (s->hold_shift && state->now_ms - s->hold_since_ms >= hold_ms(s, p)) {
+		s->hold_shift--;
+		s->hold_since_ms = state->now_ms;
+	}
+	cap_set(state, a, id, cap_clamp(p, cap), HKM_REASON_SHRINK);
 }
 
-/* Chunks that @id would give to a class that regrets @regret. */
+/* Chunks that @id would give to a class that has lost @lost. */
 static u32 class_gift(const struct hkm_decide_state *state,
 		      const struct hkm_window *window,
 		      const struct hkm_decide_params *p, unsigned int id,
-		      u64 regret)
+		      u64 lost)
 {
 	const struct hkm_class_state *s = &state->class[id];
-	u32 need = class_need(s, &window->class[id]);
+	struct levels l = class_levels(s, &window->class[id]);
 	u32 spare = s->cap - min(s->cap, p->cap_min);
+	u64 wait_ms;
 
 	if (state->now_ms - s->active_ms >= p->idle_ms)
 		return spare;
-	if (need != NOT_KNOWN && need < s->cap)
-		return min(spare, s->cap - need);
-	if (state->now_ms - s->changed_ms < dwell_ms(p, id) ||
-	    s->regret >= regret / 2)
+	if (l.covered && l.need < s->cap)
+		return min(spare, s->cap - l.need);
+	/* One that has given, or regretted it, is first to get on with what it has. */
+	wait_ms = s->shrunk || s->hold_shift ? hold_ms(s, p) : dwell_ms(p, id);
+	if (state->now_ms - s->changed_ms < wait_ms || s->lost >= lost / 2)
 		return 0;
-	return min(spare, s->cap / 8);
+	return min(spare, s->cap / 4);
 }
 
 /* Makes room for @want chunks in the budget. Returns what there is then. */
@@ -459,12 +487,12 @@ static u32 budget_make(struct hkm_decide_state *state,
 		       struct hkm_actions *a, unsigned int taker, u32 want)
 {
 	u32 left = budget_left(p, state), gift[HKM_NR_CLASSES];
-	u64 regret = state->class[taker].regret;
+	u64 lost = state->class[taker].lost;
 	unsigned int id, best;
 
 	for (id = 0; id < HKM_NR_CLASSES; id++)
 		gift[id] = id == taker ? 0 :
-			   class_gift(state, window, p, id, regret);
+			   class_gift(state, window, p, id, lost);
 	while (left < want) {
 		for (best = 0, id = 1; id < HKM_NR_CLASSES; id++)
 			if (gift[id] > gift[best])
@@ -480,38 +508,58 @@ static u32 budget_make(struct hkm_decide_state *state,
 	return min(left, want);
 }
 
+/* Growth by up to @up chunks, as far as canary and budget allow. */
 static void class_grow(struct hkm_decide_state *state,
 		       const struct hkm_window *window,
 		       const struct hkm_decide_params *p,
-		       struct hkm_actions *a, unsigned int id, u32 regret)
+		       struct hkm_actions *a, unsigned int id, u32 up)
 {
 	struct hkm_class_state *s = &state->class[id];
+	s64 most = (s64)(s->canary_cap ?: s->cap) * CANARY_FACTOR;
 	bool shrunk = s->shrunk;
-	u32 cap = s->cap, up;
+	u32 cap = s->cap;
 
-	up = regret + regret / 8;
-	if (regret >= cap / 8)
-		up = max(up, cap / 4);
-	up = cap_clamp(p, (s64)cap + up) - cap;
-	up = budget_make(state, window, p, a, id, up);
+	most = cap_clamp(p, min((s64)cap + up, most));
+	if (most <= cap)
+		return;
+	up = budget_make(state, window, p, a, id, most - cap);
 	if (!up)
 		return;
 	if (!s->canary_cap) {
 		s->canary_cap = cap;
-		s->canary_figure = class_cost(s);
+		s->canary_figure = class_lost(s);
 	}
+	/* Its answer to what else is gone: that is not to be regretted again. */
+	gone_take(s, up);
 	s->canary_ms = state->now_ms;
-	s->canary_cost = 0;
+	s->canary_lost = 0;
 	s->canary_requests = 0;
 	if (shrunk && s->hold_shift < HOLD_SHIFT_MAX) {
 		s->hold_shift++;
+		s->hold_since_ms = state->now_ms;
 		slices_forget(s, state->now_ms);
 	}
 	cap_set(state, a, id, cap + up,
 		shrunk ? HKM_REASON_RESTORE : HKM_REASON_GROW);
 }
 
-/* All of the law but growth, for one class. Returns what it regrets, in chunks. */
+/*
+ * Chunks by which a class should grow. Regrets are answered, an eighth over;
+ * spans that only went through the inventory, if what the load swings by is why.
+ */
+static u32 class_want(const struct hkm_class_state *s,
+		      const struct hkm_window_class *w,
+		      u32 regret)
+{
+	u32 need = class_levels(s, w).need, want;
+
+	want = regret + regret / 8;
+	if (need > s->cap)
+		want = max(want, min(need - s->cap, max(s->cap, 2 * regret)));
+	return want;
+}
+
+/* All of the law but growth, for one class. Returns by how much that should be. */
 static u32 cost_class(struct hkm_decide_state *state,
 		      const struct hkm_window *window,
 		      const struct hkm_decide_params *p,
@@ -519,46 +567,47 @@ static u32 cost_class(struct hkm_decide_state *state,
 {
 	const struct hkm_window_class *w = &window->class[id];
 	struct hkm_class_state *s = &state->class[id];
-	u64 cost = window_cost(w, p), lost;
-	u32 regret;
+	u32 regret, want = 0;
+	u64 lost;
 
 	regret = class_watch(s, w, p, window->pressure, state->now_ms);
 	if (w->requests < p->min_samples)
 		return 0;
-	sum_add(&s->cost, cost);
+	lost = regret * span_cost(w, p->cost_refill + p->cost_release) / span_chunks(w);
+	sum_add(&s->lost, lost);
 	sum_add(&s->requests, count(w->requests));
-	a->class[id].after = class_cost(s);
-	s->canary_cost += cost;
+	a->class[id].after = class_lost(s);
+	s->canary_lost += lost;
 	s->canary_requests += count(w->requests);
-	lost = (u64)regret * (p->cost_refill + p->cost_release);
-	sum_add(&s->regret, lost);
-	if (lost <= cost >> WORTH_SHIFT)
-		regret = 0;
-	if (!regret)
+	if (lost + count(w->reuses) * p->cost_reuse >
+	    window_cost(w, p) >> WORTH_SHIFT)
+		want = class_want(s, w, regret);
+	if (!want)
 		class_shrink(state, w, p, a, id);
-	canary_judge(state, p, a, id);
-	return state->now_ms < s->quiet_ms ? 0 : regret;
+	return state->now_ms < s->quiet_ms ? 0 : want;
 }
 
 static void cost_law(struct hkm_decide_state *state,
 		     const struct hkm_window *window,
 		     const struct hkm_decide_params *p, struct hkm_actions *a)
 {
-	u32 regret[HKM_NR_CLASSES];
-	unsigned int id, worst;
+	u32 want[HKM_NR_CLASSES];
+	unsigned int id, most;
 
 	for (id = 0; id < HKM_NR_CLASSES; id++)
-		regret[id] = cost_class(state, window, p, a, id);
-	/* The budget goes to those first that regret most. */
+		want[id] = cost_class(state, window, p, a, id);
+	/* The budget goes to those first that want most. */
 	for (;;) {
-		for (worst = 0, id = 1; id < HKM_NR_CLASSES; id++)
-			if (regret[id] > regret[worst])
-				worst = id;
-		if (!regret[worst])
+		for (most = 0, id = 1; id < HKM_NR_CLASSES; id++)
+			if (want[id] > want[most])
+				most = id;
+		if (!want[most])
 			break;
-		class_grow(state, window, p, a, worst, regret[worst]);
-		regret[worst] = 0;
+		class_grow(state, window, p, a, most, want[most]);
+		want[most] = 0;
 	}
+	for (id = 0; id < HKM_NR_CLASSES; id++)
+		canary_judge(state, p, a, id);
 }
 
 /**
@@ -593,7 +642,7 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_decide_init);
  *
  * A pure function: of what else there is, it reads nothing and writes nothing.
  *
- * Context: Any. About 2 KiB of arguments, which need not be on a stack.
+ * Context: Any. @state is too large for a stack.
  */
 void hkm_decide(const struct hkm_window *window,
 		const struct hkm_decide_params *params,
@@ -604,8 +653,9 @@ void hkm_decide(const struct hkm_window *window,
 	state->now_ms = window->now_ms;
 	for (id = 0; id < HKM_NR_CLASSES; id++)
 		class_begin(state, window, params, actions, id);
-	budget_enforce(state, params, actions);
-	if (params->controller == HKM_CONTROLLER_STEP) {
+	if (budget_enforce(state, params, actions)) {
+		/* Enough for one window. */
+	} else if (params->controller == HKM_CONTROLLER_STEP) {
 		for (id = 0; id < HKM_NR_CLASSES; id++)
 			step_class(state, window, params, actions, id);
 	} else {

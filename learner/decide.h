@@ -33,7 +33,7 @@ enum hkm_controller {
  * @HKM_REASON_ABOVE_BAND: step law, more hits than asked for
  * @HKM_REASON_GROW: cost law, chunks were given back that were needed soon after
  * @HKM_REASON_RESTORE: cost law, as GROW, and a shrink was why
- * @HKM_REASON_ROLLBACK: cost law, growing had not made the class cheaper
+ * @HKM_REASON_ROLLBACK: cost law, growing had saved nothing
  * @HKM_REASON_SHRINK: cost law, some of what is kept was not used for long
  * @HKM_REASON_BUDGET: the global budget was needed elsewhere, or has shrunk
  * @HKM_NR_REASONS: their number
@@ -67,7 +67,7 @@ enum hkm_reason {
  * @min_samples: cost law, windows with fewer requests to a class tell nothing
  * @hold_ms: cost law, what is kept and not used for so long is too much; doubled
  *	up to eightfold each time that proves wrong
- * @canary_ms: cost law, a class that grew must have become cheaper after so long
+ * @canary_ms: cost law, growth must have saved something after so long
  * @idle_ms: the policy's: a class not used for so long keeps nothing, whatever
  *	its CAP
  * @cost_pop: instructions to restock from the shared tier
@@ -111,7 +111,8 @@ extern const struct hkm_decide_params hkm_decide_defaults;
  * @reuses: spans taken from the inventory
  * @refills: spans taken from the page allocator
  * @releases: spans given back to it
- * @free: chunks' worth of free memory that the class holds at the end
+ * @free: chunks' worth of free memory that the class holds at the end, not counting
+ *	what CPUs park
  * @free_low: the least of it in the window, by several looks
  * @free_high: the most
  * @span_chunks: 64 KiB chunks in one span, at least 1
@@ -152,19 +153,20 @@ struct hkm_window {
  * @changed_ms: when it was last changed
  * @figure: the figure that the law went by then, see struct hkm_decision
  * @active_ms: end of the latest window with requests
- * @cost: cost law, cost of its requests, the older the less it counts
- * @requests: their number, likewise
- * @regret: cost of refills for want of CAP, likewise
+ * @lost: cost law, instructions that a higher CAP would have saved, the older the
+ *	less they count
+ * @requests: requests, likewise
  * @canary_ms: when the watch over growth began
  * @canary_cap: CAP before it grew; 0 if no growth is being watched
- * @canary_figure: cost of 1000 requests then
- * @canary_cost: cost of the requests since
- * @canary_requests: their number
+ * @canary_figure: @lost of 1000 requests then
+ * @canary_lost: what was lost since
+ * @canary_requests: requests since
  * @quiet_ms: it may not grow until then
  * @quiet_shift: that took so many times twice as long
  * @slice_ms: when slice @slice began
  * @slice: the latest slice, an index into the arrays below
  * @hold_shift: hold_ms is doubled so often
+ * @hold_since_ms: since then
  * @shrunk: the latest change was a shrink
  * @gone: chunks given back in each slice and not missed so far
  * @low: least free memory in each slice, in chunks; U32_MAX if not known
@@ -175,17 +177,17 @@ struct hkm_class_state {
 	u64 changed_ms;
 	u32 figure;
 	u64 active_ms;
-	u64 cost;
+	u64 lost;
 	u64 requests;
-	u64 regret;
 	u64 canary_ms;
 	u32 canary_cap;
 	u32 canary_figure;
-	u64 canary_cost;
+	u64 canary_lost;
 	u64 canary_requests;
 	u64 quiet_ms;
 	u8 quiet_shift;
 	u64 slice_ms;
+	u64 hold_since_ms;
 	u8 slice;
 	u8 hold_shift;
 	bool shrunk;
@@ -213,7 +215,7 @@ struct hkm_decide_state {
  * @after: the same figure now: so, what that change has brought
  *
  * The figure is, of the step law, the hit rate in 1/10000; of the cost law, the
- * instructions that 1000 requests cost off the hot path.
+ * instructions that 1000 requests lose for want of CAP.
  */
 struct hkm_decision {
 	enum hkm_reason reason;

@@ -43,7 +43,7 @@
 
 /**
  * struct bin_age - what reclaim knows of a bin
- * @at_cap: free memory was at or over CAP at the latest tick
+ * @at_cap: free memory that no CPU parks was at or over CAP at the latest tick
  * @pause: ticks until the next pass
  * @next_pause: @pause after a fruitless pass
  * @live: blocks that callers held at the latest fruitless pass
@@ -119,25 +119,27 @@ static void cpus_flush(const struct bin_set *bins)
 		cpu_flush(cpu, bins);
 }
 
-/* Blocks that callers hold. */
-static s64 live_blocks(unsigned int bin)
+/* Blocks that callers hold, of what hkm_stats_read() has found. */
+static s64 live_blocks(const struct hkm_class_stats *sum)
 {
-	struct hkm_class_stats sum;
-
-	hkm_stats_read(bin, &sum);
-	return max_t(s64, hkm_stats_live(&sum), 0);
+	return max_t(s64, hkm_stats_live(sum), 0);
 }
 
 /*
- * Free memory of a bin with @live blocks held, in 64 KiB chunks: about what a
- * pass could give back, were it not scattered.
+ * Free memory of a bin but for @used blocks, in 64 KiB chunks: about what a pass
+ * could give back, were it not scattered.
  */
-static long free_chunks(unsigned int bin, s64 live)
+static long free_chunks(unsigned int bin, s64 used)
 {
-	s64 live_bytes = live * hkm_classes[bin].size_bytes;
+	const struct hkm_class *cl = &hkm_classes[bin];
+	long held = hkm_chunk_count(bin);
+	s64 spans;
 
-	return hkm_chunk_count(bin) -
-	       (long)((live_bytes + HKM_CHUNK_BYTES - 1) >> HKM_CHUNK_SHIFT);
+	/* A class not in use has no blocks in a span. */
+	if (!held)
+		return 0;
+	spans = (used + cl->nr_blocks - 1) / cl->nr_blocks;
+	return held - (long)(spans << cl->span_order);
 }
 
 /* Ages a ring. True if it has not been used for long. */
@@ -183,12 +185,18 @@ static void cpus_age(unsigned int idle_ticks, struct bin_set *all)
 static void bin_tick(unsigned int bin, long cap, bool idle)
 {
 	struct bin_age *age = &bin_ages[bin];
-	s64 live = live_blocks(bin);
-	long held = free_chunks(bin, live), keep = idle ? 0 : cap, got;
+	long keep = idle ? 0 : cap, held, got;
+	struct hkm_class_stats sum;
+	s64 live;
 
+	hkm_stats_read(bin, &sum);
+	live = live_blocks(&sum);
+	/* What CPUs park is out of the reach of a pass. */
+	held = free_chunks(bin, live + sum.parked);
 	if (age->pause && live > age->live / 2) {
-		/* What was in the way is still there. */
+		/* What was in the way is still there, but not in what is kept. */
 		age->pause--;
+		held -= hkm_inventory_shrink(bin, keep, LONG_MAX);
 	} else if (held > keep) {
 		got = hkm_trim_bin_locked(bin, keep);
 		age->pause = 0;
@@ -398,12 +406,18 @@ static bool bin_shrinkable(unsigned int bin)
 static unsigned long shrink_count(struct shrinker *shrinker,
 				  struct shrink_control *sc)
 {
+	struct hkm_class_stats sum;
 	unsigned int bin;
 	long nr = 0;
 
-	for (bin = 0; bin < hkm_nr_bins; bin++)
-		nr += bin_shrinkable(bin) ? max(free_chunks(bin, live_blocks(bin)), 0L) :
-					    hkm_inventory_count(bin);
+	for (bin = 0; bin < hkm_nr_bins; bin++) {
+		if (!bin_shrinkable(bin)) {
+			nr += hkm_inventory_count(bin);
+			continue;
+		}
+		hkm_stats_read(bin, &sum);
+		nr += max(free_chunks(bin, live_blocks(&sum)), 0L);
+	}
 	return nr ?: SHRINK_EMPTY;
 }
 

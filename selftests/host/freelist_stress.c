@@ -19,6 +19,7 @@
 #include "freelist.h"
 #include "harden.h"
 #include "inventory.h"
+#include "reclaim.h"
 #include "refill.h"
 #include "reserve.h"
 #include "trim.h"
@@ -60,6 +61,16 @@ do {									\
 	if (!(cond) && __atomic_fetch_add(&faults, 1, __ATOMIC_RELAXED) < 10) \
 		fprintf(stderr, "# line %d: not so: %s\n", __LINE__, #cond); \
 } while (0)
+
+/* When to trim is for the cases to say. */
+void hkm_reclaim_kick(void)
+{
+}
+
+bool hkm_reclaim_at_cap(unsigned int bin)
+{
+	return false;
+}
 
 static unsigned int rnd(unsigned int *seed)
 {

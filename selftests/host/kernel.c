@@ -6,7 +6,6 @@
 #include <sched.h>
 #include <sys/mman.h>
 
-#include "reclaim.h"
 #include "sample.h"
 
 #define NR_PAGES	(HOST_ARENA_BYTES / PAGE_SIZE)
@@ -155,13 +154,14 @@ struct page *alloc_pages_node(int nid, gfp_t gfp, unsigned int order)
 {
 	struct page *page;
 
-	page = pages_find(nid * NR_PAGES / 2, (nid + 1) * NR_PAGES / 2, gfp, order);
+	page = pages_find(nid * NR_PAGES / HOST_NR_NODES,
+			  (nid + 1) * NR_PAGES / HOST_NR_NODES, gfp, order);
 	return page || (gfp & __GFP_THISNODE) ? page : alloc_pages(gfp, order);
 }
 
 int page_to_nid(const struct page *page)
 {
-	return page - pages >= NR_PAGES / 2;
+	return (page - pages) * HOST_NR_NODES / NR_PAGES;
 }
 
 void __free_pages(struct page *page, unsigned int order)
@@ -197,16 +197,6 @@ unsigned int host_pages_used(void)
 	for (i = 1; i < NR_PAGES; i++)
 		sum += used[i];
 	return sum;
-}
-
-/* When to trim is for the tests to say. */
-void hkm_reclaim_kick(void)
-{
-}
-
-bool hkm_reclaim_at_cap(unsigned int bin)
-{
-	return false;
 }
 
 /* Samples: there are none here. */

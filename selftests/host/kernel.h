@@ -323,15 +323,19 @@ unsigned int host_pages_used(void);
 #define want_init_on_alloc(gfp)	((gfp) & __GFP_ZERO)
 #define want_init_on_free()	false
 
-/* Nodes: the arena's halves. CPUs belong to either in turn. */
+/* Nodes: equal parts of the arena. CPUs belong to each in turn. */
+#ifndef HOST_NR_NODES
+#define HOST_NR_NODES		2
+#endif
 #define NUMA_NO_NODE		(-1)
 #define N_MEMORY		0
-#define nr_node_ids		2U
-#define cpu_to_mem(cpu)		((int)(cpu) & 1)
+#define nr_node_ids		((unsigned int)HOST_NR_NODES)
+#define cpu_to_mem(cpu)		((int)(cpu) % HOST_NR_NODES)
 #define numa_mem_id()		cpu_to_mem(host_cpu)
 #define node_state(nid, state)	true
 #define node_distance(a, b)	((a) == (b) ? 10 : 20)
-#define for_each_node_state(nid, state) for ((nid) = 0; (nid) < 2; (nid)++)
+#define for_each_node_state(nid, state) \
+	for ((nid) = 0; (nid) < HOST_NR_NODES; (nid)++)
 
 /* Memory hotplug: the one notifier there is. */
 #define NOTIFY_OK		1
@@ -357,13 +361,67 @@ static inline int register_memory_notifier(struct notifier_block *nb)
 
 #define unregister_memory_notifier(nb) ((void)(nb))
 
-/* Shrinkers: named by hkm_compat.h, used by none of the sources. */
-#define DEFAULT_SEEKS		2
-#define shrinker_alloc(flags, ...) ((struct shrinker *)NULL)
-#define shrinker_register(s)	((void)(s))
-#define shrinker_free(s)	((void)(s))
+/* What only reclaim.c uses: bitmaps, calls to other CPUs, and events that never come. */
+#define DECLARE_BITMAP(name, nr)	unsigned long name[((nr) + 63) / 64]
+#define BITMAP_BYTES(nr)	(((nr) + 63) / 64 * 8)
+#define bitmap_fill(map, nr)	memset(map, 0xff, BITMAP_BYTES(nr))
+#define bitmap_zero(map, nr)	memset(map, 0, BITMAP_BYTES(nr))
+#define __set_bit(bit, map)	((void)((map)[(bit) / 64] |= BIT((bit) % 64)))
+#define __clear_bit(bit, map)	((void)((map)[(bit) / 64] &= ~BIT((bit) % 64)))
+#define test_bit(bit, map)	(!!((map)[(bit) / 64] & BIT((bit) % 64)))
 
-struct shrink_control;
+static inline bool bitmap_empty(const unsigned long *map, unsigned int nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < (nr + 63) / 64; i++)
+		if (map[i])
+			return false;
+	return true;
+}
+
+#define for_each_online_cpu(cpu) for_each_possible_cpu(cpu)
+
+/* For programs of one thread: it becomes the other CPU for a while. */
+static inline int smp_call_function_single(unsigned int cpu, void (*fn)(void *),
+					   void *arg, int wait)
+{
+	unsigned int here = host_cpu;
+
+	host_cpu = cpu;
+	preempt_disable();
+	fn(arg);
+	preempt_enable();
+	host_cpu = here;
+	return 0;
+}
+
+struct work_struct {
+	void (*fn)(struct work_struct *work);
+};
+
+#define DECLARE_DELAYED_WORK(name, fn) struct work_struct name = { fn }
+#define queue_delayed_work(queue, work, delay) ((void)(work))
+#define delayed_work_pending(work)	((void)(work), true)
+#define cancel_delayed_work_sync(work)	((void)(work))
+#define msecs_to_jiffies(ms)	(ms)
+#define mutex_trylock(m)	(!pthread_mutex_trylock(&(m)->lock))
+#define register_oom_notifier(nb)	((void)(nb), 0)
+#define unregister_oom_notifier(nb)	((void)(nb))
+#define CPUHP_BP_PREPARE_DYN	0
+#define cpuhp_setup_state_nocalls(state, name, up, down) ((void)(down), 0)
+#define cpuhp_remove_state_nocalls(state) ((void)(state))
+
+#define DEFAULT_SEEKS		2
+#define SHRINK_STOP		(~0UL)
+#define SHRINK_EMPTY		(~0UL - 1)
+#define shrinker_alloc(flags, ...) ((struct shrinker *)calloc(1, sizeof(struct shrinker)))
+#define shrinker_register(s)	((void)(s))
+#define shrinker_free(s)	free(s)
+
+struct shrink_control {
+	unsigned long nr_to_scan;
+};
 
 struct shrinker {
 	unsigned long (*count_objects)(struct shrinker *s, struct shrink_control *sc);
