@@ -47,6 +47,8 @@
 #define FORGET_SHIFT	5
 /* Regrets below 1/32 of a class's cost are not worth memory. */
 #define WORTH_SHIFT	5
+/* 1 MiB of no use is not worth the risk of a shrink. */
+#define LITTLE_CHUNKS	16U
 /* Growth is watched until it ends, which is at so many times the CAP at the latest. */
 #define CANARY_FACTOR	8
 /* After a rollback, canary_ms times this without growth; doubled so often at most. */
@@ -444,7 +446,7 @@ static void class_shrink(struct hkm_decide_state *state,
 	struct levels l = class_levels(s, w);
 	u32 cap;
 
-	if (!l.covered || l.low <= max(l.high / 8, p->cap_min) || s->canary_cap ||
+	if (!l.covered || l.low <= max(l.high / 8, LITTLE_CHUNKS) || s->canary_cap ||
 	    state->now_ms - s->changed_ms < dwell_ms(p, id))
 		return;
 	cap = max(min(s->cap, l.high) - (l.low + 3) / 4, l.need);
@@ -532,6 +534,7 @@ static void class_grow(struct hkm_decide_state *state,
 	/* Its answer to what else is gone: that is not to be regretted again. */
 	gone_take(s, up);
 	s->canary_ms = state->now_ms;
+	s->canary_new = true;
 	s->canary_lost = 0;
 	s->canary_requests = 0;
 	if (shrunk && s->hold_shift < HOLD_SHIFT_MAX) {
@@ -577,8 +580,12 @@ static u32 cost_class(struct hkm_decide_state *state,
 	sum_add(&s->lost, lost);
 	sum_add(&s->requests, count(w->requests));
 	a->class[id].after = class_lost(s);
-	s->canary_lost += lost;
-	s->canary_requests += count(w->requests);
+	if (s->canary_new) {
+		s->canary_new = false;
+	} else {
+		s->canary_lost += lost;
+		s->canary_requests += count(w->requests);
+	}
 	if (lost + count(w->reuses) * p->cost_reuse >
 	    window_cost(w, p) >> WORTH_SHIFT)
 		want = class_want(s, w, regret);

@@ -159,6 +159,7 @@ struct hkm_window {
  * @canary_ms: when the watch over growth began
  * @canary_cap: CAP before it grew; 0 if no growth is being watched
  * @canary_figure: @lost of 1000 requests then
+ * @canary_new: it has just grown: the next window has what was settled by that
  * @canary_lost: what was lost since
  * @canary_requests: requests since
  * @quiet_ms: it may not grow until then
@@ -182,6 +183,7 @@ struct hkm_class_state {
 	u64 canary_ms;
 	u32 canary_cap;
 	u32 canary_figure;
+	bool canary_new;
 	u64 canary_lost;
 	u64 canary_requests;
 	u64 quiet_ms;

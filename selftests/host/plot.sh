@@ -15,7 +15,7 @@ cd "$dir"
 
 for load; do
 	gnuplot <<-END
-	set terminal svg size 800,600 font "sans,11" background rgb "white"
+	set terminal svg size 760,560 font "sans,11" background rgb "white"
 	set output "$load.svg"
 	set datafile separator ","
 	set key outside right top
