@@ -6,6 +6,7 @@
 #include <linux/sched.h>
 
 #include "common.h"
+#include "../pool/freelist.h"
 #include "../pool/harden.h"
 #include "../pool/inventory.h"
 #include "../pool/reclaim.h"
@@ -197,6 +198,60 @@ static void shared_tier_takes_them(struct kunit *test)
 	}
 }
 
+/* As chunks, so that those of different call sites do not meet in one shard. */
+static void blocks_go_to_their_home(struct kunit *test)
+{
+	struct hkm_shared *shared;
+	struct hkm_chunk *chunk;
+	void *block[2];
+	u64 mask;
+
+	memory_break();
+	shared = hkm_test_shared(HKM_CLASS_4K, &mask);
+	chunk = hkm_kunit_chunk(test, HKM_CLASS_4K, 7);
+	hkm_kunit_chunk_blocks(chunk, block);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_push(HKM_CLASS_4K, block, 1), 1);
+	KUNIT_EXPECT_TRUE(test, atomic64_read(&shared->shard[7].head) & mask);
+	KUNIT_EXPECT_FALSE(test, atomic64_read(&shared->shard[0].head) & mask);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_pop(HKM_CLASS_4K, 0, block, 1), 1);
+	hkm_chunk_release(chunk);
+}
+
+#define NR_LIVE		1000
+
+/* What blocks leave of their pages is not free: nothing can be had for it. */
+static void waste_is_not_free_memory(struct kunit *test)
+{
+	void **blocks = hkm_kunit_pointers(test, NR_LIVE);
+	unsigned int i;
+
+	hkm_kunit_dyn1(test, 10752);
+	memory_break();
+	for (i = 0; i < NR_LIVE; i++)
+		blocks[i] = hkm_kunit_alloc(10752, GFP_KERNEL);
+	hkm_reclaim_tick();
+	hkm_reclaim_tick();
+	KUNIT_EXPECT_FALSE(test, hkm_reclaim_at_cap(HKM_CLASS_DYN1));
+	hkm_kunit_free_all(blocks, NR_LIVE);
+}
+
+/* What a class may keep it keeps, in pieces or not. */
+static void stock_up_to_cap_stays(struct kunit *test)
+{
+	unsigned int cap = hkm_kunit_policy(test)->cap_chunks[HKM_CLASS_4K];
+	unsigned int nr = (cap + 2) * HKM_CHUNK_BYTES / SZ_4K, i;
+	void **blocks = hkm_kunit_pointers(test, nr);
+
+	memory_break();
+	for (i = 0; i < nr; i++)
+		blocks[i] = hkm_kunit_alloc(SZ_4K, GFP_KERNEL);
+	hkm_kunit_free_all(blocks, nr);
+	KUNIT_EXPECT_GT(test, hkm_chunk_count(HKM_CLASS_4K), (long)cap);
+	hkm_reclaim_tick();
+	KUNIT_EXPECT_LE(test, hkm_chunk_count(HKM_CLASS_4K), (long)cap + 1);
+	KUNIT_EXPECT_GE(test, hkm_chunk_count(HKM_CLASS_4K), (long)cap / 2);
+}
+
 static void they_are_not_kept(struct kunit *test)
 {
 	void *p;
@@ -362,6 +417,9 @@ static struct kunit_case fragment_cases[] = {
 	KUNIT_CASE(neighbours_share_an_area),
 	KUNIT_CASE(count_is_of_pages),
 	KUNIT_CASE(shared_tier_takes_them),
+	KUNIT_CASE(blocks_go_to_their_home),
+	KUNIT_CASE(waste_is_not_free_memory),
+	KUNIT_CASE(stock_up_to_cap_stays),
 	KUNIT_CASE(they_are_not_kept),
 	KUNIT_CASE(fragment_with_a_live_block_stays),
 	KUNIT_CASE(interrupted_context_frees),

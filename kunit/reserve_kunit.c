@@ -3,9 +3,11 @@
  * Reserve: chunks for callers that cannot sleep; and how a policy is changed.
  */
 #include <linux/limits.h>
+#include <linux/mm.h>
 #include <linux/rcupdate.h>
 
 #include "common.h"
+#include "../pool/harden.h"
 #include "../pool/inventory.h"
 #include "../pool/reclaim.h"
 #include "../pool/reserve.h"
@@ -194,10 +196,73 @@ static void blocks_are_clear_where_asked(struct kunit *test)
 	hkm_kfree(q);
 }
 
+/* Nor those who may sleep and have vmalloc() to turn to. */
+static void serves_no_kvmalloc(struct kunit *test)
+{
+	size_t size = SZ_64K;
+	void *p;
+
+	OPTIMIZER_HIDE_VAR(size);
+	hkm_test_pages_left = 0;
+	p = hkm_kvmalloc(size, GFP_KERNEL);
+	hkm_test_pages_left = -1;
+	KUNIT_EXPECT_FALSE(test, hkm_owns(p));
+	hkm_kvfree(p);
+	KUNIT_EXPECT_EQ(test, hkm_reserve_count(), NR_CHUNKS);
+	hkm_reclaim_all();
+	rcu_barrier();
+}
+
+/* Nor those who say that they can do without. */
+static void serves_no_opportunist(struct kunit *test)
+{
+	void *p;
+
+	hkm_test_pages_left = 0;
+	p = hkm_kunit_alloc(52 * SZ_1K, GFP_ATOMIC | __GFP_NOMEMALLOC |
+			    __GFP_NORETRY | __GFP_NOWARN);
+	hkm_test_pages_left = -1;
+	KUNIT_EXPECT_FALSE(test, hkm_owns(p));
+	hkm_kfree(p);
+	KUNIT_EXPECT_EQ(test, hkm_reserve_count(), NR_CHUNKS);
+	hkm_reclaim_all();
+	rcu_barrier();
+}
+
+/* A second free of a block whose chunk is in the reserve by now. */
+static void its_pages_cannot_be_freed(struct kunit *test)
+{
+	unsigned long foreigns = atomic_long_read(&hkm_test_reports[HKM_FOREIGN_FREE]);
+	struct page *page;
+	void *p;
+
+	hkm_test_pages_left = 0;
+	p = hkm_kunit_alloc(52 * SZ_1K, GFP_ATOMIC);
+	hkm_test_pages_left = -1;
+	KUNIT_ASSERT_TRUE(test, hkm_owns(p));
+	page = virt_to_page(p);
+	hkm_kfree(p);
+	hkm_reclaim_all();
+	rcu_barrier();
+	KUNIT_ASSERT_EQ(test, hkm_reserve_count(), NR_CHUNKS);
+	/* So that what goes wrong does no harm. */
+	get_page(page);
+	hkm_kfree(p);
+	KUNIT_EXPECT_EQ(test, page_ref_count(page), 2);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&hkm_test_reports[HKM_FOREIGN_FREE]),
+			foreigns + 1);
+	KUNIT_EXPECT_EQ(test, hkm_ksize(p), 0);
+	if (page_ref_count(page) == 2)
+		put_page(page);
+}
+
 static struct kunit_case reserve_cases[] = {
 	KUNIT_CASE(is_filled_as_asked),
 	KUNIT_CASE(serves_those_who_cannot_sleep),
 	KUNIT_CASE(serves_no_one_else),
+	KUNIT_CASE(serves_no_kvmalloc),
+	KUNIT_CASE(serves_no_opportunist),
+	KUNIT_CASE(its_pages_cannot_be_freed),
 	KUNIT_CASE(what_comes_back_fills_it),
 	KUNIT_CASE(comes_before_the_inventory),
 	KUNIT_CASE(pool_itself_fills_it),
