@@ -473,6 +473,55 @@ static void reserve_set(unsigned int chunks)
 	hkm_reserve_fill(GFP_KERNEL);
 }
 
+/* Memory breaks and mends all the time: areas and chunks take each other's places. */
+static void *mend_worker(void *arg)
+{
+	unsigned int seed = 0, turn, id;
+	struct hkm_policy *policy;
+
+	host_cpu = NR_WORKERS + 1;
+	pthread_barrier_wait(&all_here);
+	for (turn = 0; !READ_ONCE(stop); turn++) {
+		WRITE_ONCE(host_order_max, turn % 3 ? HKM_CHUNK_ORDER - 1 - turn % 2 : UINT_MAX);
+		if (turn % 16 == 0) {
+			policy = hkm_policy_edit();
+			policy->reserve_chunks = rnd(&seed) % 16;
+			expect(!hkm_policy_commit(policy));
+		}
+		for (id = 0; id < hkm_nr_bins; id++)
+			nr_trimmed += hkm_trim_bin(id, rnd(&seed) % 2 * 4);
+		hkm_reserve_fill();
+		rcu_barrier();
+	}
+	pthread_barrier_wait(&all_here);
+	return NULL;
+}
+
+static void test_mend_stress(void)
+{
+	const struct sigaction action = { .sa_handler = on_signal };
+	unsigned int i;
+	struct hkm_class_stats sum;
+
+	sigaction(SIGUSR1, &action, NULL);
+	reserve_set(8);
+	workers_run(api_worker, mend_worker);
+	host_order_max = UINT_MAX;
+	for (i = 0; i < NR_MAILBOXES; i++) {
+		if (mailbox[i])
+			owner_set(mailbox[i], 0);
+		hkm_kfree(mailbox[i]);
+		mailbox[i] = NULL;
+	}
+	for (i = 0; i < HKM_NR_CLASSES; i++) {
+		if (i == STRESS_CLASS || i == UNIT_CLASS)
+			continue;
+		hkm_stats_class(i, &sum);
+		expect(hkm_stats_live(&sum) == 0);
+	}
+	reserve_set(0);
+}
+
 /* Fragments come, go, and are neighbours; chunks are to be had from the reserve. */
 static void test_pieces_stress(void)
 {
@@ -800,6 +849,8 @@ static const struct {
 	{ "all chunks can be trimmed once all is free", test_trim_all },
 	{ "the same where memory is in pieces", test_pieces_stress },
 	{ "all fragments can be trimmed, too", test_trim_all },
+	{ "the same while memory breaks and mends", test_mend_stress },
+	{ "and all of that can be trimmed", test_trim_all },
 	{ "exit gives everything back", test_exit },
 };
 

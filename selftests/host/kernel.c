@@ -127,7 +127,7 @@ static struct page *pages_find(unsigned int from, unsigned int to, gfp_t gfp,
 
 	pthread_mutex_lock(&page_lock);
 	host_reclaims += !!(gfp & __GFP_DIRECT_RECLAIM);
-	if (order > host_order_max)
+	if (order > READ_ONCE(host_order_max))
 		to = from;
 	for (i = from; i < to && !page; i += nr) {
 		if (memchr(used + i, true, nr))
