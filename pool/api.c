@@ -165,13 +165,19 @@ static void *refill(unsigned int bin, unsigned int home, gfp_t flags,
 	return hkm_alloc_refill(bin, home, NUMA_NO_NODE, flags, zeroed);
 }
 
+/* Those who cannot sleep, nor do without. */
+static bool may_use_reserve(gfp_t flags)
+{
+	return !(flags & (__GFP_DIRECT_RECLAIM | __GFP_NOMEMALLOC));
+}
+
 /* What is kept for those who cannot sleep: of the bin's node, or of any. */
 static noinline void *alloc_reserved(unsigned int bin, unsigned int home, gfp_t flags)
 {
 	unsigned int any = hkm_bin_class(bin);
 	void *block;
 
-	if (gfpflags_allow_blocking(flags))
+	if (!may_use_reserve(flags))
 		return NULL;
 	block = hkm_alloc_reserved(bin, home);
 	for (; !block && any < hkm_nr_bins; any += HKM_NR_CLASSES)
@@ -303,7 +309,7 @@ static void *alloc_on_node(size_t size, gfp_t flags, int nid, unsigned long site
 	if (!block && !in_nmi())
 		block = hkm_alloc_refill(bin, home, nid, flags | __GFP_THISNODE,
 					 &zeroed);
-	if (!block && !in_nmi() && !gfpflags_allow_blocking(flags))
+	if (!block && !in_nmi() && may_use_reserve(flags))
 		block = hkm_alloc_reserved(bin, home);
 	if (block) {
 		block = block_deliver(block, size, flags, bin, site, zeroed);
@@ -436,7 +442,7 @@ void *hkm_pool_alloc(size_t size, gfp_t flags, unsigned long site)
 		return NULL;
 	might_alloc(flags);
 	if (hkm_size_is_large(size))
-		flags &= ~__GFP_DIRECT_RECLAIM;
+		flags = (flags & ~__GFP_DIRECT_RECLAIM) | __GFP_NOMEMALLOC;
 	if (!alloc_fast(size, &block, &bin, &cpu))
 		return pool_slow(size, flags, bin, site, cpu);
 	block = issue(block, size, flags, bin);

@@ -73,11 +73,16 @@ static bool test_order_fails(unsigned int order)
  */
 struct page *hkm_pages_get(int nid, gfp_t gfp, unsigned int order)
 {
+	struct page *page;
+
 	if (test_order_fails(order))
 		return NULL;
-	if (nid == NUMA_NO_NODE)
-		return alloc_pages(gfp, order);
-	return alloc_pages_node(nid, gfp, order);
+	page = nid == NUMA_NO_NODE ? alloc_pages(gfp, order) :
+				     alloc_pages_node(nid, gfp, order);
+	/* A late free of their first byte must not be taken for kmalloc()'s. */
+	if (page)
+		set_page_private(page, 1);
+	return page;
 }
 
 /*
@@ -203,6 +208,19 @@ static bool chunk_set_up(struct hkm_chunk *chunk, struct page *page,
 }
 
 /**
+ * hkm_pages_put() - give pages back to the page allocator
+ * @page: the first of them
+ * @order: of them
+ *
+ * Context: Any but NMI.
+ */
+void hkm_pages_put(struct page *page, unsigned int order)
+{
+	set_page_private(page, 0);
+	__free_pages(page, order);
+}
+
+/**
  * hkm_chunk_descriptor_bytes() - size of a chunk's descriptor
  * @order: of its pages
  * @nr_blocks: blocks in it
@@ -249,7 +267,7 @@ struct hkm_chunk *hkm_chunk_create(unsigned int bin, unsigned int home,
 				  hkm_bin_on(bin, page_to_nid(page)), home, gfp))
 		return chunk;
 	kfree(chunk);
-	__free_pages(page, order);
+	hkm_pages_put(page, order);
 	return NULL;
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_chunk_create);
@@ -287,14 +305,15 @@ static void chunk_free_rcu(struct rcu_head *rcu)
 	if (page_ref_count(page) > HKM_PAGE_REFS) {
 		page_ref_sub(page, HKM_PAGE_REFS);
 		if (!chunk->claimed || !hkm_reserve_put(page, true, GFP_NOWAIT | __GFP_NOWARN))
-			__free_pages(page, chunk->order);
+			hkm_pages_put(page, chunk->order);
 	} else {
 		/* Whose the missing ones are is unknown: the pages are lost. */
 		hkm_report(HKM_STRAY_KFREE, chunk->base, 0,
 			   "%u page references missing; its pages are lost",
 			   HKM_PAGE_REFS + 1 - page_ref_count(page));
 	}
-	atomic_long_sub(1L << chunk->order, &pages_leaving);
+	if (!chunk->claimed)
+		atomic_long_sub(1L << chunk->order, &pages_leaving);
 	kfree(chunk);
 }
 
@@ -320,9 +339,9 @@ void hkm_chunk_release(struct hkm_chunk *chunk)
 		hkm_debug_release(chunk);
 	trace_trim(chunk->bin, chunk->base, hkm_chunk_bytes(chunk));
 	chunk_account(chunk, -1);
-	atomic_long_add(1L << chunk->order, &pages_leaving);
+	if (!hkm_reserve_claim(chunk))
+		atomic_long_add(1L << chunk->order, &pages_leaving);
 	chunk_unmap(chunk);
-	hkm_reserve_claim(chunk);
 	call_rcu(&chunk->rcu, chunk_free_rcu);
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_chunk_release);

@@ -219,6 +219,7 @@ static inline bool hkm_chunk_block_index(const struct hkm_chunk *chunk,
 struct hkm_chunk *hkm_chunk_create(unsigned int bin, unsigned int home,
 				   int nid, gfp_t gfp);
 struct hkm_chunk *hkm_chunk_create_reserved(unsigned int bin, unsigned int home);
+void hkm_pages_put(struct page *page, unsigned int order);
 struct page *hkm_pages_get(int nid, gfp_t gfp, unsigned int order);
 size_t hkm_chunk_descriptor_bytes(unsigned int order, unsigned int nr_blocks);
 void hkm_chunk_release(struct hkm_chunk *chunk);

@@ -70,8 +70,8 @@ static struct area *area_alloc(const void *p, gfp_t gfp)
 	area = kzalloc(struct_size(area, entry.slot, AREA_SLOTS), gfp);
 	if (!area)
 		return NULL;
-	/* A slot is no reference to its block. */
-	kmemleak_no_scan(area);
+	/* A slot is no reference to its block; fragments are named here only. */
+	kmemleak_scan_area(area->fragment, sizeof(area->fragment), gfp);
 	area->entry.base = (void *)((unsigned long)p & ~(HKM_CHUNK_BYTES - 1));
 	area->entry.slot_magic = hkm_classes[HKM_CLASS_2K].magic;
 	area->entry.order = HKM_CHUNK_ORDER;
@@ -151,6 +151,7 @@ void hkm_fragment_unmap(struct hkm_chunk *chunk)
 	unsigned int nr = 1U << chunk->order, i;
 	unsigned long flags;
 	struct area *area;
+	bool last;
 
 	raw_spin_lock_irqsave(&area_lock, flags);
 	area = area_of(*entry);
@@ -159,11 +160,12 @@ void hkm_fragment_unmap(struct hkm_chunk *chunk)
 	for (i = 0; i < nr; i++)
 		WRITE_ONCE(area->fragment[area_page(chunk->base) + i], NULL);
 	area->nr_pages -= nr;
-	if (!area->nr_pages) {
+	last = !area->nr_pages;
+	if (last)
 		hkm_map_set(entry, 1, &hkm_no_chunk);
-		call_rcu(&area->entry.rcu, area_free_rcu);
-	}
 	raw_spin_unlock_irqrestore(&area_lock, flags);
+	if (last)
+		call_rcu(&area->entry.rcu, area_free_rcu);
 }
 
 /**

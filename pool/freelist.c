@@ -89,7 +89,7 @@ static u64 block_id(const void *block)
 
 static unsigned int block_home(const void *block)
 {
-	return hkm_map_lookup(block)->home;
+	return hkm_chunk_resolve(hkm_map_lookup(block), block)->home;
 }
 
 /* Claims a block's slot for a chain. False: it was in the shared tier. */

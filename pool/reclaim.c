@@ -126,20 +126,19 @@ static s64 live_blocks(const struct hkm_class_stats *sum)
 }
 
 /*
- * Free memory of a bin but for @used blocks, in 64 KiB chunks: about what a pass
- * could give back, were it not scattered.
+ * What a bin keeps and @blocks more that are free, in 64 KiB chunks: about what a
+ * pass could give back, were it not scattered.
  */
-static long free_chunks(unsigned int bin, s64 used)
+static long free_chunks(unsigned int bin, s64 blocks)
 {
 	const struct hkm_class *cl = &hkm_classes[bin];
-	long held = hkm_chunk_count(bin);
-	s64 spans;
+	long spans;
 
 	/* A class not in use has no blocks in a span. */
-	if (!held)
-		return 0;
-	spans = (used + cl->nr_blocks - 1) / cl->nr_blocks;
-	return held - (long)(spans << cl->span_order);
+	if (blocks <= 0)
+		return hkm_inventory_count(bin);
+	spans = (blocks + cl->nr_blocks - 1) / cl->nr_blocks;
+	return hkm_inventory_count(bin) + (spans << cl->span_order);
 }
 
 /* Ages a ring. True if it has not been used for long. */
@@ -192,7 +191,7 @@ static void bin_tick(unsigned int bin, long cap, bool idle)
 	hkm_stats_read(bin, &sum);
 	live = live_blocks(&sum);
 	/* What CPUs park is out of the reach of a pass. */
-	held = free_chunks(bin, live + sum.parked);
+	held = free_chunks(bin, sum.shared);
 	if (age->pause && live > age->live / 2) {
 		/* What was in the way is still there, but not in what is kept. */
 		age->pause--;
@@ -416,7 +415,7 @@ static unsigned long shrink_count(struct shrinker *shrinker,
 			continue;
 		}
 		hkm_stats_read(bin, &sum);
-		nr += max(free_chunks(bin, live_blocks(&sum)), 0L);
+		nr += free_chunks(bin, sum.shared + sum.parked);
 	}
 	return nr ?: SHRINK_EMPTY;
 }

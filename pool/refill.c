@@ -221,6 +221,7 @@ void *hkm_alloc_reserved(unsigned int bin, unsigned int home)
 
 	if (!chunk)
 		return NULL;
+	trace_refill(bin, chunk->base, hkm_chunk_bytes(chunk));
 	hkm_count(bin, HKM_reserve_refills);
 	hkm_reclaim_kick();
 	return chunks_install(&chunk, 1, 1, false);
@@ -252,8 +253,6 @@ static void chunk_abandon(struct hkm_chunk *chunk, void *arg)
 			pr_err("still in use: %px, class %s, %u bytes\n",
 			       block, cl->name, cl->size_bytes);
 	}
-	/* A later free of its first block must not be taken for kmalloc()'s. */
-	set_page_private(virt_to_page(chunk->base), 1);
 	kfree(chunk);
 }
 

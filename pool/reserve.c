@@ -81,6 +81,8 @@ struct page *hkm_reserve_get(unsigned int node, struct hkm_chunk **descriptor)
 	if (!chunk)
 		return NULL;
 	page = virt_to_page(chunk->base);
+	/* Until here, whoever touches blocks that were freed shows. */
+	hkm_kasan_unpoison(chunk->base, HKM_CHUNK_BYTES);
 	chunk->base = NULL;
 	chunk->next = NULL;
 	*descriptor = chunk;
@@ -134,7 +136,6 @@ bool hkm_reserve_put(struct page *page, bool claimed, gfp_t gfp)
 	WRITE_ONCE(reserve->nr_coming, reserve->nr_coming - claimed);
 	room = chunk && reserve->nr < target;
 	if (room) {
-		hkm_kasan_unpoison(chunk->base, HKM_CHUNK_BYTES);
 		chunk->next = reserve->first;
 		reserve->first = chunk;
 		WRITE_ONCE(reserve->nr, reserve->nr + 1);
@@ -171,7 +172,7 @@ static void reserve_fill(int nid, unsigned int target, gfp_t gfp)
 			return;
 		if (!hkm_map_entry_get(page_address(page), gfp) ||
 		    !hkm_reserve_put(page, false, gfp)) {
-			__free_pages(page, HKM_CHUNK_ORDER);
+			hkm_pages_put(page, HKM_CHUNK_ORDER);
 			return;
 		}
 	}
@@ -183,7 +184,7 @@ static void reserve_drain(struct reserve *reserve, unsigned int target)
 	struct hkm_chunk *chunk;
 
 	while ((chunk = reserve_take(reserve, target))) {
-		__free_pages(virt_to_page(chunk->base), HKM_CHUNK_ORDER);
+		hkm_pages_put(virt_to_page(chunk->base), HKM_CHUNK_ORDER);
 		kfree(chunk);
 	}
 }

@@ -54,27 +54,49 @@ static unsigned int collect_some(unsigned int bin,
 	return nr;
 }
 
-/* Counts in @nr_bytes what it gives back. */
-static void chunk_settle(struct hkm_chunk *chunk, long keep, u64 *nr_bytes)
+/**
+ * struct pass - what a pass over a bin may keep, and does
+ * @keep: 64 KiB chunks
+ * @kept_bytes: of these, in fragments
+ * @released_bytes: given back
+ */
+struct pass {
+	long keep;
+	u64 kept_bytes;
+	u64 released_bytes;
+};
+
+/* A fragment is kept where it is, after whole chunks. */
+static bool fragment_stays(const struct hkm_chunk *chunk, struct pass *pass)
 {
-	if (chunk->nr_free < chunk->nr_blocks) {
+	long keep = pass->keep - hkm_inventory_count(chunk->bin);
+
+	if (!hkm_chunk_is_fragment(chunk) ||
+	    (long)((pass->kept_bytes + hkm_chunk_bytes(chunk)) >> HKM_CHUNK_SHIFT) >= keep)
+		return false;
+	pass->kept_bytes += hkm_chunk_bytes(chunk);
+	return true;
+}
+
+static void chunk_settle(struct hkm_chunk *chunk, struct pass *pass)
+{
+	if (chunk->nr_free < chunk->nr_blocks || fragment_stays(chunk, pass)) {
 		preempt_disable();
 		hkm_chain_push(chunk);
 		preempt_enable();
 		return;
 	}
-	/* A fragment is not worth keeping: there may be a chunk next time. */
 	if (!hkm_chunk_is_fragment(chunk) && !hkm_reserve_claim(chunk) &&
-	    hkm_inventory_put(chunk, keep))
+	    hkm_inventory_put(chunk, pass->keep))
 		return;
-	*nr_bytes += hkm_chunk_bytes(chunk);
+	pass->released_bytes += hkm_chunk_bytes(chunk);
 	hkm_chunk_release(chunk);
 }
 
 /**
  * hkm_trim_bin_locked() - hkm_trim_bin() by a holder of hkm_trim_lock
  * @bin: the bin
- * @keep: 64 KiB chunks that may stay in its inventory
+ * @keep: 64 KiB chunks that may stay, in its inventory or else as fragments
  *
  * Context: Task; may sleep.
  * Return: 64 KiB chunks given back; what was in fragments is rounded up.
@@ -84,7 +106,7 @@ long hkm_trim_bin_locked(unsigned int bin, long keep)
 	/* All there could be: others push while this goes on. */
 	u64 left = hkm_chunk_count(bin) * HKM_MAX_BLOCKS;
 	struct hkm_chunk *touched = NULL, *chunk;
-	u64 nr_bytes;
+	struct pass pass = { .keep = keep };
 	unsigned int nr;
 
 	lockdep_assert_held(&hkm_trim_lock);
@@ -94,19 +116,20 @@ long hkm_trim_bin_locked(unsigned int bin, long keep)
 		cond_resched();
 	} while (nr && left);
 
-	nr_bytes = (u64)hkm_inventory_shrink(bin, keep, LONG_MAX) << HKM_CHUNK_SHIFT;
+	pass.released_bytes = (u64)hkm_inventory_shrink(bin, keep, LONG_MAX) <<
+			      HKM_CHUNK_SHIFT;
 	while ((chunk = touched)) {
 		touched = chunk->next;
-		chunk_settle(chunk, keep, &nr_bytes);
+		chunk_settle(chunk, &pass);
 		cond_resched();
 	}
-	return DIV_ROUND_UP(nr_bytes, HKM_CHUNK_BYTES);
+	return DIV_ROUND_UP(pass.released_bytes, HKM_CHUNK_BYTES);
 }
 
 /**
  * hkm_trim_bin() - give back the whole chunks of the shared tier
  * @bin: the bin
- * @keep: 64 KiB chunks that may stay in its inventory
+ * @keep: 64 KiB chunks that may stay, in its inventory or else as fragments
  *
  * Context: Task; may sleep.
  * Return: 64 KiB chunks given back.

@@ -306,6 +306,7 @@ unsigned int host_pages_used(void);
 #define kmemleak_alloc(p, size, min_count, gfp) ((void)(gfp))
 #define kmemleak_free(p)	((void)(p))
 #define kmemleak_no_scan(p)	((void)(p))
+#define kmemleak_scan_area(p, size, gfp) ((void)(p), (void)(gfp))
 #define debug_check_no_locks_freed(p, n) do { } while (0)
 
 /* Tracepoints */
