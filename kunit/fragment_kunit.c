@@ -246,6 +246,7 @@ static void stock_up_to_cap_stays(struct kunit *test)
 	for (i = 0; i < nr; i++)
 		blocks[i] = hkm_kunit_alloc(SZ_4K, GFP_KERNEL);
 	hkm_kunit_free_all(blocks, nr);
+	hkm_reclaim_unpark(HKM_CLASS_4K);
 	KUNIT_EXPECT_GT(test, hkm_chunk_count(HKM_CLASS_4K), (long)cap);
 	hkm_reclaim_tick();
 	KUNIT_EXPECT_LE(test, hkm_chunk_count(HKM_CLASS_4K), (long)cap + 1);

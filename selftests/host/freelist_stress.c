@@ -490,7 +490,7 @@ static void *mend_worker(void *arg)
 		}
 		for (id = 0; id < hkm_nr_bins; id++)
 			nr_trimmed += hkm_trim_bin(id, rnd(&seed) % 2 * 4);
-		hkm_reserve_fill();
+		hkm_reserve_fill(GFP_KERNEL);
 		rcu_barrier();
 	}
 	pthread_barrier_wait(&all_here);
