@@ -367,6 +367,14 @@ static void cost_skips_windows_with_few_samples(struct kunit *test)
 		second(law);
 		KUNIT_EXPECT_EQ(test, law->actions.nr_changes, 0U);
 	}
+	/* Of large blocks, few are much. */
+	law->window.class[LARGE].span_chunks = 4;
+	law->window.class[LARGE].requests = 4;
+	law->window.class[LARGE].releases = 10;
+	second(law);
+	law->window.class[LARGE].refills = 10;
+	second(law);
+	KUNIT_EXPECT_EQ(test, cap(law, LARGE), 64U + 45);
 }
 
 /* The least that was ever free is of no use. */

@@ -574,7 +574,7 @@ static u32 cost_class(struct hkm_decide_state *state,
 	u64 lost;
 
 	regret = class_watch(s, w, p, window->pressure, state->now_ms);
-	if (w->requests < p->min_samples)
+	if (chunks(w, w->requests) < p->min_samples)
 		return 0;
 	lost = regret * span_cost(w, p->cost_refill + p->cost_release) / span_chunks(w);
 	sum_add(&s->lost, lost);

@@ -64,7 +64,8 @@ enum hkm_reason {
  *	waits for it before it takes from a class, not before it gives
  * @dwell_large_ms: the same of large classes
  * @global_budget_chunks: most that the CAPs of all classes add up to
- * @min_samples: cost law, windows with fewer requests to a class tell nothing
+ * @min_samples: cost law, windows with fewer requests to a class tell nothing; a
+ *	request for a span of several chunks counts as so many
  * @hold_ms: cost law, what is kept and not used for so long is too much; doubled
  *	up to eightfold each time that proves wrong
  * @canary_ms: cost law, growth must have saved something after so long

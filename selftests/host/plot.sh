@@ -11,7 +11,10 @@ need gnuplot-nox
 dir=$HKM_TOP/build/host/simulate
 [ -e "$dir/table.md" ] || die "run selftests/host/run.sh first"
 cd "$dir"
-[ $# -gt 0 ] || set -- $(basename -s .cost.csv -a ./*.cost.csv)
+if [ $# -eq 0 ]; then
+	set -- *.cost.csv
+	set -- "${@%.cost.csv}"
+fi
 
 for load; do
 	gnuplot <<-END

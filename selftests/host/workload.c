@@ -298,7 +298,6 @@ static void replay(unsigned int ms)
 }
 
 #define GIVES_BACK	"gives memory back, which a CAP that stays does not"
-#define SHORT_DIPS	"needs what is free for times too short to be seen"
 
 const struct workload workloads[] = {
 	{ "steady", "8 KiB, as many held at all times", HKM_CLASS_8K, 180,
@@ -339,7 +338,6 @@ const struct workload workloads[] = {
 	{ "scarce", "three classes that want more than the budget", HKM_CLASS_8K, 180,
 	  .budget = 800, .step = scarce },
 	{ "recorded", "make demo's pipeline, over and over", HKM_CLASS_52K, 180,
-	  .misses_best = { SHORT_DIPS }, .misses_default = SHORT_DIPS,
 	  .step = replay },
 	{ "design", "the trace of the step law's design", HKM_CLASS_52K, 60,
 	  .step = design },

@@ -24,7 +24,6 @@
  * @falls: what it needs becomes less, for good or for long
  * @misses_best: for each phase, why the cost law is known to be over 5 % above the
  *	best static CAP in it; NULL if it is not
- * @misses_default: why it is known to be over 2 % above the static default
  * @misses_memory: why it is known to hold more than it should
  * @budget: global budget in chunks, 0 for the default
  * @step: does what happens in the step that ends at @ms
@@ -37,7 +36,6 @@ struct workload {
 	unsigned int phase[MAX_PHASES];
 	bool falls;
 	const char *misses_best[MAX_PHASES];
-	const char *misses_default;
 	const char *misses_memory;
 	u32 budget;
 	void (*step)(unsigned int ms);
