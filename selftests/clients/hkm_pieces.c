@@ -8,10 +8,9 @@
 #include <linux/sizes.h>
 #include <hakmem.h>
 #include <hkm_compat.h>
+#include "../../pool/chunk.h"
 
 #define NR_BLOCKS	16
-
-extern unsigned int hkm_test_order_max;
 
 static void *blocks[NR_BLOCKS];
 
@@ -19,7 +18,7 @@ static int __init pieces_init(void)
 {
 	int i;
 
-	WRITE_ONCE(hkm_test_order_max, 3);
+	WRITE_ONCE(hkm_test_order_max, HKM_CHUNK_ORDER - 1);
 	for (i = 0; i < NR_BLOCKS; i++)
 		blocks[i] = hkm_kmalloc(SZ_4K << (i % 4), GFP_KERNEL);
 	WRITE_ONCE(hkm_test_order_max, UINT_MAX);
