@@ -307,6 +307,8 @@ static void chunk_free_rcu(struct rcu_head *rcu)
 		if (!chunk->claimed || !hkm_reserve_put(page, true, GFP_NOWAIT | __GFP_NOWARN))
 			hkm_pages_put(page, chunk->order);
 	} else {
+		if (chunk->claimed)
+			hkm_reserve_unclaim(page);
 		/* Whose the missing ones are is unknown: the pages are lost. */
 		hkm_report(HKM_STRAY_KFREE, chunk->base, 0,
 			   "%u page references missing; its pages are lost",

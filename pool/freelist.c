@@ -31,8 +31,10 @@
  *	A stale next word is read from the slot of a chunk that may have left
  *	the pool. Unmapped chunks are freed after a grace period, which cannot
  *	end while the popper's preemption is off; one already unmapped is looked
- *	up as hkm_no_chunk. Its blocks were popped before, so the head has moved
- *	on and the exchange fails, whatever was read.
+ *	up as hkm_no_chunk, or as what took its place: a chunk of another class, or
+ *	an area (fragment.c), each of which has a slot for any address in it. Its
+ *	blocks were popped before, so the head has moved on and the exchange fails,
+ *	whatever was read.
  *	(R. K. Treiber, "Systems programming: coping with parallelism", IBM RJ
  *	5118, 1986; the tag is System/370's.)
  *

@@ -39,6 +39,11 @@ struct reserve {
 
 static struct reserve reserves[HKM_MAX_NODES];
 
+static struct reserve *reserve_of(const struct page *page)
+{
+	return &reserves[page_to_nid(page) % HKM_MAX_NODES];
+}
+
 static unsigned int reserve_target(void)
 {
 	unsigned int target;
@@ -112,6 +117,22 @@ bool hkm_reserve_claim(struct hkm_chunk *chunk)
 }
 
 /**
+ * hkm_reserve_unclaim() - do not wait for a chunk any more
+ * @page: the first of its pages, which are lost
+ *
+ * Context: Any but NMI.
+ */
+void hkm_reserve_unclaim(const struct page *page)
+{
+	struct reserve *reserve = reserve_of(page);
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&reserve->lock, flags);
+	WRITE_ONCE(reserve->nr_coming, reserve->nr_coming - 1);
+	raw_spin_unlock_irqrestore(&reserve->lock, flags);
+}
+
+/**
  * hkm_reserve_put() - keep a chunk's pages
  * @page: the first of them; they were a chunk before
  * @claimed: hkm_reserve_claim() was true for it
@@ -123,7 +144,7 @@ bool hkm_reserve_claim(struct hkm_chunk *chunk)
  */
 bool hkm_reserve_put(struct page *page, bool claimed, gfp_t gfp)
 {
-	struct reserve *reserve = &reserves[page_to_nid(page) % HKM_MAX_NODES];
+	struct reserve *reserve = reserve_of(page);
 	unsigned int target = reserve_target();
 	struct hkm_chunk *chunk;
 	unsigned long flags;

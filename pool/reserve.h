@@ -13,6 +13,7 @@ struct page;
 
 struct page *hkm_reserve_get(unsigned int node, struct hkm_chunk **descriptor);
 bool hkm_reserve_claim(struct hkm_chunk *chunk);
+void hkm_reserve_unclaim(const struct page *page);
 bool hkm_reserve_put(struct page *page, bool claimed, gfp_t gfp);
 unsigned int hkm_reserve_missing(unsigned int node);
 void hkm_reserve_fill(gfp_t gfp);
