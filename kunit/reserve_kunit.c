@@ -4,6 +4,7 @@
  */
 #include <linux/limits.h>
 #include <linux/mm.h>
+#include <linux/page_ref.h>
 #include <linux/rcupdate.h>
 
 #include "common.h"
@@ -176,6 +177,25 @@ static void pool_itself_fills_it(struct kunit *test)
 	hkm_kunit_free_all(blocks, nr);
 }
 
+/* A stray kfree() has taken a page reference, and nobody knows whose. */
+static void lost_chunk_is_not_waited_for(struct kunit *test)
+{
+	struct hkm_chunk *chunk = hkm_kunit_chunk(test, HKM_CLASS_52K, 0);
+	struct page *page = virt_to_page(chunk->base);
+
+	hkm_test_order_max = HKM_CHUNK_ORDER - 1;
+	KUNIT_EXPECT_EQ(test, reserve_set(NR_CHUNKS + 1), 0);
+	hkm_test_order_max = UINT_MAX;
+	KUNIT_EXPECT_EQ(test, hkm_reserve_missing(0), 1);
+	page_ref_dec(page);
+	hkm_chunk_release(chunk);
+	KUNIT_EXPECT_EQ(test, hkm_reserve_missing(0), 0);
+	rcu_barrier();
+	KUNIT_EXPECT_EQ(test, hkm_reserve_missing(0), 1);
+	page_ref_sub(page, HKM_PAGE_REFS - 1);
+	hkm_pages_put(page, HKM_CHUNK_ORDER);
+}
+
 static void blocks_are_clear_where_asked(struct kunit *test)
 {
 	void *p, *q;
@@ -266,6 +286,7 @@ static struct kunit_case reserve_cases[] = {
 	KUNIT_CASE(what_comes_back_fills_it),
 	KUNIT_CASE(comes_before_the_inventory),
 	KUNIT_CASE(pool_itself_fills_it),
+	KUNIT_CASE(lost_chunk_is_not_waited_for),
 	KUNIT_CASE(blocks_are_clear_where_asked),
 	{}
 };

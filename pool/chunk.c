@@ -219,6 +219,7 @@ void hkm_pages_put(struct page *page, unsigned int order)
 	set_page_private(page, 0);
 	__free_pages(page, order);
 }
+EXPORT_SYMBOL_IF_KUNIT(hkm_pages_put);
 
 /**
  * hkm_chunk_descriptor_bytes() - size of a chunk's descriptor

@@ -181,6 +181,7 @@ unsigned int hkm_reserve_missing(unsigned int node)
 
 	return target - min(nr, target);
 }
+EXPORT_SYMBOL_IF_KUNIT(hkm_reserve_missing);
 
 static void reserve_fill(int nid, unsigned int target, gfp_t gfp)
 {
