@@ -179,7 +179,7 @@ unsigned int hkm_reserve_missing(unsigned int node)
 	unsigned int target = reserve_target();
 	unsigned int nr = READ_ONCE(reserve->nr) + READ_ONCE(reserve->nr_coming);
 
-	return target - min(nr, target);
+	return node_state(node, N_MEMORY) ? target - min(nr, target) : 0;
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_reserve_missing);
 
