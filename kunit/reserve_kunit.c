@@ -177,6 +177,22 @@ static void pool_itself_fills_it(struct kunit *test)
 	hkm_kunit_free_all(blocks, nr);
 }
 
+/* Else those who may sleep would get it first, until the class has been idle for long. */
+static void freed_blocks_fill_it_soon(struct kunit *test)
+{
+	void **blocks = hkm_kunit_pointers(test, NR_CHUNKS * HKM_MAX_BLOCKS + 1);
+	unsigned int nr;
+
+	nr = atomic_requests(test, HKM_CLASS_52K, blocks);
+	hkm_kunit_free_all(blocks, nr);
+	KUNIT_EXPECT_EQ(test, hkm_reserve_count(), 0);
+	hkm_test_order_max = HKM_CHUNK_ORDER - 1;
+	hkm_reclaim_tick();
+	hkm_test_order_max = UINT_MAX;
+	rcu_barrier();
+	KUNIT_EXPECT_EQ(test, hkm_reserve_count(), NR_CHUNKS);
+}
+
 /* A stray kfree() has taken a page reference, and nobody knows whose. */
 static void lost_chunk_is_not_waited_for(struct kunit *test)
 {
@@ -286,6 +302,7 @@ static struct kunit_case reserve_cases[] = {
 	KUNIT_CASE(what_comes_back_fills_it),
 	KUNIT_CASE(comes_before_the_inventory),
 	KUNIT_CASE(pool_itself_fills_it),
+	KUNIT_CASE(freed_blocks_fill_it_soon),
 	KUNIT_CASE(lost_chunk_is_not_waited_for),
 	KUNIT_CASE(blocks_are_clear_where_asked),
 	{}

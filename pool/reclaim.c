@@ -228,6 +228,7 @@ static unsigned int reserve_missing(void)
 static void reserve_tick(const unsigned int *cap)
 {
 	unsigned int missing = reserve_missing(), bin;
+	struct bin_set all;
 	long got;
 
 	if (reserve_age.pause && missing <= reserve_age.missing) {
@@ -236,6 +237,9 @@ static void reserve_tick(const unsigned int *cap)
 	}
 	/* Nobody waits for it: no compaction, but by the kernel's own thread. */
 	hkm_reserve_fill(GFP_NOWAIT);
+	bitmap_fill(all.bits, HKM_MAX_BINS);
+	if (reserve_missing())
+		cpus_flush(&all);
 	for (bin = 0; bin < hkm_nr_bins; bin++) {
 		missing = hkm_reserve_missing(hkm_bin_node(bin));
 		if (!missing || hkm_bin_is_large(bin))
