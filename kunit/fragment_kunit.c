@@ -361,7 +361,10 @@ struct storm {
 	atomic_t fragments;
 };
 
-/* The first thread gives back all there is, again and again, and breaks and mends memory. */
+/*
+ * The first thread gives back all there is, again and again, and mends and breaks
+ * memory; not before the others have had fragments, for they may be done soon.
+ */
 static void storm_thread(unsigned int id, void *arg)
 {
 	static const u32 sizes[] = { SZ_2K, SZ_4K, SZ_8K, 10000, SZ_16K, SZ_32K };
@@ -370,8 +373,9 @@ static void storm_thread(unsigned int id, void *arg)
 	unsigned int round, i;
 
 	for (round = 0; !id && atomic_read(&storm->nr_done) < STORM_THREADS - 1; round++) {
-		WRITE_ONCE(hkm_test_order_max,
-			   round % 4 ? HKM_CHUNK_ORDER - 1 : UINT_MAX);
+		bool mend = round % 4 == 0 && atomic_read(&storm->fragments);
+
+		WRITE_ONCE(hkm_test_order_max, mend ? UINT_MAX : HKM_CHUNK_ORDER - 1);
 		hkm_reclaim_all();
 	}
 	for (round = 0; id && round < STORM_ROUNDS; round++) {
