@@ -264,6 +264,15 @@ static int moment(void *arg)
 	return 0;
 }
 
+/*
+ * On one CPU, which nothing preempts, whoever moves blocks has put them down before
+ * another thread looks.
+ */
+static bool moving_is_seen(void)
+{
+	return num_online_cpus() > 1;
+}
+
 /* Until something was found at each place, if that takes longer. */
 static bool storm_goes_on(const struct storm *storm)
 {
@@ -272,7 +281,7 @@ static bool storm_goes_on(const struct storm *storm)
 	return storm->moments < STORM_MOMENTS ||
 	       (storm->moments < 100 * STORM_MOMENTS &&
 		!(seen->live && seen->parked && seen->shared && seen->inventory &&
-		  seen->moving && seen->unusable));
+		  (seen->moving || !moving_is_seen()) && seen->unusable));
 }
 
 static void look(struct storm *storm)
@@ -409,7 +418,8 @@ static void sum_is_held_at_random_moments(struct kunit *test)
 	KUNIT_EXPECT_GT(test, storm.seen.parked, 0);
 	KUNIT_EXPECT_GT(test, storm.seen.shared, 0);
 	KUNIT_EXPECT_GT(test, storm.seen.inventory, 0);
-	KUNIT_EXPECT_GT(test, storm.seen.moving, 0);
+	if (moving_is_seen())
+		KUNIT_EXPECT_GT(test, storm.seen.moving, 0);
 	KUNIT_EXPECT_GT(test, storm.seen.unusable, 0);
 	for (i = 0; i < nr; i++) {
 		KUNIT_EXPECT_GT(test, traffic[i].hard.runs, 0UL);
