@@ -230,73 +230,17 @@ static void refill_without_sleeping(struct kunit *test)
 	}
 }
 
-/*
- * Real scarcity: all that may be had without reclaim is taken, and then every
- * other chunk of a reserve given back, so that no two of them join.
- */
-#define SCARCE_GFP	(__GFP_NOWARN | __GFP_COMP)
-#define NR_RESERVE	1024
-
-/* Pages held, linked through their own memory. */
-struct hoard {
-	struct page *first;
-};
-
-static bool hoard_one(struct hoard *hoard, unsigned int order)
-{
-	struct page *page = alloc_pages(SCARCE_GFP, order);
-
-	if (!page)
-		return false;
-	*(struct page **)page_address(page) = hoard->first;
-	hoard->first = page;
-	return true;
-}
-
-static void hoard_all(struct hoard *hoard, unsigned int order)
-{
-	while (hoard_one(hoard, order))
-		;
-}
-
-/* Frees those whose frame number has none of the bits in @kept. */
-static void hoard_free(struct hoard *hoard, unsigned long kept)
-{
-	struct page *page = hoard->first, *next;
-
-	hoard->first = NULL;
-	for (; page; page = next) {
-		next = *(struct page **)page_address(page);
-		if (!(page_to_pfn(page) & kept)) {
-			__free_pages(page, compound_order(page));
-			continue;
-		}
-		*(struct page **)page_address(page) = hoard->first;
-		hoard->first = page;
-	}
-}
-
 static void spans_fall_back_to_chunks(struct kunit *test)
 {
-	struct hoard reserve = {}, rest = {};
 	struct hkm_chunk *none, *chunk, *large;
-	unsigned int order, i;
 
 	hkm_kunit_dyn1(test, 40 * SZ_1K);
-	order = HKM_CHUNK_ORDER + hkm_classes[HKM_CLASS_DYN1].span_order;
-	KUNIT_ASSERT_EQ(test, order, HKM_CHUNK_ORDER + 1);
-	for (i = 0; i < NR_RESERVE; i++)
-		hoard_one(&reserve, HKM_CHUNK_ORDER);
-	hoard_all(&rest, order);
-	hoard_all(&rest, HKM_CHUNK_ORDER);
-	none = hkm_chunk_create(HKM_CLASS_DYN1, 0, NUMA_NO_NODE, SCARCE_GFP);
-	hoard_free(&reserve, 1UL << HKM_CHUNK_ORDER);
-	/* What the watermarks had held back. */
-	hoard_all(&rest, order);
-	chunk = hkm_chunk_create(HKM_CLASS_DYN1, 0, NUMA_NO_NODE, SCARCE_GFP);
-	large = hkm_chunk_create(HKM_CLASS_128K, 0, NUMA_NO_NODE, SCARCE_GFP);
-	hoard_free(&reserve, 0);
-	hoard_free(&rest, 0);
+	KUNIT_ASSERT_EQ(test, hkm_classes[HKM_CLASS_DYN1].span_order, 1);
+	WRITE_ONCE(hkm_test_order_max, HKM_CHUNK_ORDER - 1);
+	none = hkm_chunk_create(HKM_CLASS_DYN1, 0, NUMA_NO_NODE, GFP_KERNEL);
+	WRITE_ONCE(hkm_test_order_max, HKM_CHUNK_ORDER);
+	chunk = hkm_chunk_create(HKM_CLASS_DYN1, 0, NUMA_NO_NODE, GFP_KERNEL);
+	large = hkm_chunk_create(HKM_CLASS_128K, 0, NUMA_NO_NODE, GFP_KERNEL);
 
 	KUNIT_EXPECT_NULL(test, none);
 	/* A block of 128 KiB needs them all. */
