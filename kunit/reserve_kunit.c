@@ -102,6 +102,8 @@ static void serves_those_who_cannot_sleep(struct kunit *test)
 		hkm_kunit_free_all(blocks, nr);
 		hkm_reclaim_all();
 		KUNIT_EXPECT_EQ(test, hkm_chunk_count(id), 0);
+		/* Those released are the reserve's, but not before a grace period. */
+		rcu_barrier();
 		hkm_reserve_fill(GFP_KERNEL);
 	}
 }
