@@ -228,7 +228,7 @@ static unsigned int reserve_missing(void)
 static void reserve_tick(const unsigned int *cap)
 {
 	unsigned int missing = reserve_missing(), bin;
-	struct bin_set all;
+	struct bin_set bins = {};
 	long got;
 
 	if (reserve_age.pause && missing <= reserve_age.missing) {
@@ -237,12 +237,13 @@ static void reserve_tick(const unsigned int *cap)
 	}
 	/* Nobody waits for it: no compaction, but by the kernel's own thread. */
 	hkm_reserve_fill(GFP_NOWAIT);
-	bitmap_fill(all.bits, HKM_MAX_BINS);
-	if (reserve_missing())
-		cpus_flush(&all);
-	for (bin = 0; bin < hkm_nr_bins; bin++) {
+	for (bin = 0; bin < hkm_nr_bins; bin++)
+		if (!hkm_bin_is_large(bin) && hkm_reserve_missing(hkm_bin_node(bin)))
+			__set_bit(bin, bins.bits);
+	cpus_flush(&bins);
+	for_each_set_bit(bin, bins.bits, hkm_nr_bins) {
 		missing = hkm_reserve_missing(hkm_bin_node(bin));
-		if (!missing || hkm_bin_is_large(bin))
+		if (!missing)
 			continue;
 		got = hkm_inventory_shrink(bin, 0, missing);
 		if (got < missing)
