@@ -108,6 +108,16 @@ static void serves_those_who_cannot_sleep(struct kunit *test)
 	}
 }
 
+/* What a request got that the reserve is not for: kmalloc()'s, and that is as it was. */
+static void expect_unreserved(struct kunit *test, void *p)
+{
+	KUNIT_EXPECT_FALSE(test, hkm_owns(p));
+	hkm_kvfree(p);
+	KUNIT_EXPECT_EQ(test, hkm_reserve_count(), NR_CHUNKS);
+	hkm_reclaim_all();
+	rcu_barrier();
+}
+
 static void serves_no_one_else(struct kunit *test)
 {
 	void *p;
@@ -115,9 +125,7 @@ static void serves_no_one_else(struct kunit *test)
 	hkm_test_pages_left = 0;
 	p = hkm_kunit_alloc(52 * SZ_1K, GFP_KERNEL);
 	hkm_test_pages_left = -1;
-	KUNIT_EXPECT_FALSE(test, hkm_owns(p));
-	hkm_kfree(p);
-	KUNIT_EXPECT_EQ(test, hkm_reserve_count(), NR_CHUNKS);
+	expect_unreserved(test, p);
 }
 
 static void what_comes_back_fills_it(struct kunit *test)
@@ -244,11 +252,7 @@ static void serves_no_kvmalloc(struct kunit *test)
 	hkm_test_pages_left = 0;
 	p = hkm_kvmalloc(size, GFP_KERNEL);
 	hkm_test_pages_left = -1;
-	KUNIT_EXPECT_FALSE(test, hkm_owns(p));
-	hkm_kvfree(p);
-	KUNIT_EXPECT_EQ(test, hkm_reserve_count(), NR_CHUNKS);
-	hkm_reclaim_all();
-	rcu_barrier();
+	expect_unreserved(test, p);
 }
 
 /* Nor those who say that they can do without. */
@@ -260,11 +264,7 @@ static void serves_no_opportunist(struct kunit *test)
 	p = hkm_kunit_alloc(52 * SZ_1K, GFP_ATOMIC | __GFP_NOMEMALLOC |
 			    __GFP_NORETRY | __GFP_NOWARN);
 	hkm_test_pages_left = -1;
-	KUNIT_EXPECT_FALSE(test, hkm_owns(p));
-	hkm_kfree(p);
-	KUNIT_EXPECT_EQ(test, hkm_reserve_count(), NR_CHUNKS);
-	hkm_reclaim_all();
-	rcu_barrier();
+	expect_unreserved(test, p);
 }
 
 /* A second free of a block whose chunk is in the reserve by now. */

@@ -30,6 +30,18 @@ static struct hkm_chunk *chunk_stocked(struct kunit *test, unsigned int bin,
 	return chunk;
 }
 
+#define NR_SCATTERED	8
+
+/* Chunks of a class with CAP @cap, which no pass can take: a block of each is held. */
+static void scatter(struct kunit *test, struct hkm_chunk **chunk, u32 cap)
+{
+	unsigned int i;
+
+	hkm_kunit_policy(test)->cap_chunks[HKM_CLASS_4K] = cap;
+	for (i = 0; i < NR_SCATTERED; i++)
+		chunk[i] = chunk_stocked(test, HKM_CLASS_4K, i, 1);
+}
+
 static void whole_chunks_are_released(struct kunit *test)
 {
 	unsigned int id, i;
@@ -271,14 +283,12 @@ static void used_stock_stays(struct kunit *test)
 
 static void fruitless_passes_become_rare(struct kunit *test)
 {
-	struct hkm_chunk *chunk[8];
+	struct hkm_chunk *chunk[NR_SCATTERED];
 	u64 pops;
 	unsigned int i;
 
-	hkm_kunit_policy(test)->cap_chunks[HKM_CLASS_4K] = 1;
-	for (i = 0; i < 8; i++)
-		chunk[i] = chunk_stocked(test, HKM_CLASS_4K, i, 1);
-	hkm_kunit_count_allocs(HKM_CLASS_4K, 8);
+	scatter(test, chunk, 1);
+	hkm_kunit_count_allocs(HKM_CLASS_4K, NR_SCATTERED);
 	hkm_reclaim_tick();
 	pops = hkm_kunit_counter(HKM_CLASS_4K, HKM_freelist_pops);
 	/* After one without success, the next is left out. */
@@ -286,7 +296,7 @@ static void fruitless_passes_become_rare(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(HKM_CLASS_4K, HKM_freelist_pops), pops);
 	hkm_reclaim_tick();
 	KUNIT_EXPECT_GT(test, hkm_kunit_counter(HKM_CLASS_4K, HKM_freelist_pops), pops);
-	for (i = 0; i < 8; i++) {
+	for (i = 0; i < NR_SCATTERED; i++) {
 		hkm_block_unmark(chunk[i]->base);
 		hkm_kfree(chunk[i]->base);
 	}
@@ -295,18 +305,16 @@ static void fruitless_passes_become_rare(struct kunit *test)
 
 static void end_of_what_was_scattered_is_noticed(struct kunit *test)
 {
-	struct hkm_chunk *chunk[8];
+	struct hkm_chunk *chunk[NR_SCATTERED];
 	unsigned int i;
 
-	hkm_kunit_policy(test)->cap_chunks[HKM_CLASS_4K] = 1;
-	for (i = 0; i < 8; i++)
-		chunk[i] = chunk_stocked(test, HKM_CLASS_4K, i, 1);
-	hkm_kunit_count_allocs(HKM_CLASS_4K, 8);
+	scatter(test, chunk, 1);
+	hkm_kunit_count_allocs(HKM_CLASS_4K, NR_SCATTERED);
 	for (i = 0; i < 3; i++)
 		hkm_reclaim_tick();
 	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_4K), 8);
 	/* Three more would be left out, were all still in use. */
-	for (i = 0; i < 8; i++)
+	for (i = 0; i < NR_SCATTERED; i++)
 		hkm_kunit_remote_push(HKM_CLASS_4K, chunk[i]->base);
 	hkm_reclaim_tick();
 	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_4K), 1);
@@ -317,13 +325,11 @@ static void end_of_what_was_scattered_is_noticed(struct kunit *test)
 static void lower_cap_heeds_no_pause(struct kunit *test)
 {
 	struct hkm_policy *policy = hkm_kunit_policy(test);
-	struct hkm_chunk *chunk[8];
+	struct hkm_chunk *chunk[NR_SCATTERED];
 	unsigned int i;
 
-	policy->cap_chunks[HKM_CLASS_4K] = 6;
-	for (i = 0; i < 8; i++)
-		chunk[i] = chunk_stocked(test, HKM_CLASS_4K, i, 1);
-	hkm_kunit_count_allocs(HKM_CLASS_4K, 8);
+	scatter(test, chunk, 6);
+	hkm_kunit_count_allocs(HKM_CLASS_4K, NR_SCATTERED);
 	for (i = 0; i < 5; i++)
 		chunk_stocked(test, HKM_CLASS_4K, i, 0);
 	/* Without success: the next pass is left out. */
@@ -332,7 +338,7 @@ static void lower_cap_heeds_no_pause(struct kunit *test)
 	policy->cap_chunks[HKM_CLASS_4K] = 2;
 	hkm_reclaim_tick();
 	KUNIT_EXPECT_EQ(test, hkm_inventory_count(HKM_CLASS_4K), 2);
-	for (i = 0; i < 8; i++) {
+	for (i = 0; i < NR_SCATTERED; i++) {
 		hkm_block_unmark(chunk[i]->base);
 		hkm_kfree(chunk[i]->base);
 	}
@@ -342,18 +348,16 @@ static void lower_cap_heeds_no_pause(struct kunit *test)
 static void pauses_end_below_cap_too(struct kunit *test)
 {
 	struct hkm_policy *policy = hkm_kunit_policy(test);
-	struct hkm_chunk *chunk[8];
+	struct hkm_chunk *chunk[NR_SCATTERED];
 	unsigned int i;
 
-	policy->cap_chunks[HKM_CLASS_4K] = 1;
-	for (i = 0; i < 8; i++)
-		chunk[i] = chunk_stocked(test, HKM_CLASS_4K, i, 1);
+	scatter(test, chunk, 1);
 	/* Without success, so that the next one would be left out. */
 	hkm_reclaim_tick();
 	policy->cap_chunks[HKM_CLASS_4K] = 8;
 	hkm_reclaim_tick();
 	policy->cap_chunks[HKM_CLASS_4K] = 1;
-	for (i = 0; i < 8; i++)
+	for (i = 0; i < NR_SCATTERED; i++)
 		hkm_kunit_push(HKM_CLASS_4K, &chunk[i]->base, 1);
 	hkm_reclaim_tick();
 	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_4K), 1);
@@ -361,16 +365,14 @@ static void pauses_end_below_cap_too(struct kunit *test)
 
 static void pressure_heeds_no_pause(struct kunit *test)
 {
-	struct hkm_chunk *chunk[8];
+	struct hkm_chunk *chunk[NR_SCATTERED];
 	unsigned int i;
 
-	hkm_kunit_policy(test)->cap_chunks[HKM_CLASS_4K] = 1;
-	for (i = 0; i < 8; i++)
-		chunk[i] = chunk_stocked(test, HKM_CLASS_4K, i, 1);
+	scatter(test, chunk, 1);
 	/* Two passes without success; then three are left out. */
 	for (i = 0; i < 3; i++)
 		hkm_reclaim_tick();
-	for (i = 0; i < 8; i++)
+	for (i = 0; i < NR_SCATTERED; i++)
 		hkm_kunit_push(HKM_CLASS_4K, &chunk[i]->base, 1);
 	KUNIT_EXPECT_EQ(test, hkm_test_shrink(8), 8);
 	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_4K), 0);
