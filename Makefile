@@ -56,9 +56,10 @@ check:
 help:
 	@echo "make                  build hakmem.ko for the running kernel (or KDIR=<build dir>)"
 	@echo "make demo             boot a VM and stream a file through the allocator (INPUT=<file> KERNEL=6.1|6.12)"
-	@echo "make test             every test, in VMs; builds the test kernels first (about 20 min cold, 10 warm)"
+	@echo "make test             every test, in VMs (about an hour); builds the test kernels first (20 min, once)"
 	@echo "make check            static checks"
-	@echo "make bench            instructions per call, ours beside kmalloc's (LANE=count)"
+	@echo "make bench            instructions per call, ours beside kmalloc's (LANE=count); what the learner's"
+	@echo "                      laws cost and keep, live (LANE=learner, a quarter of an hour)"
 	@echo "make install          install the module for the running kernel"
 	@echo "make dkms-install     install it by DKMS, for this and later kernels; dkms-remove undoes it"
 	@echo "make clean            remove what was built (kernels stay in \$${HKM_CACHE:-~/.cache/hakmem})"

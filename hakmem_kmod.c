@@ -5,6 +5,8 @@
 #include <linux/init.h>
 #include <linux/module.h>
 
+#include "learner/history.h"
+#include "learner/learner.h"
 #include "learner/policy.h"
 #include "learner/sysfs.h"
 #include "pool/api.h"
@@ -26,16 +28,16 @@
 #endif
 
 /*
- * Requests between two fixed classes waste up to half of the larger one. One
- * class may be set to the size that a workload uses most. The default takes
- * jumbo frames (9 KiB and some): six of them fill a chunk, where kmalloc()
- * spends 16 KiB on each. Too small a size serves nothing that the next fixed
- * class would not serve as well; one close below the next class saves little.
+ * Requests between two fixed classes waste up to half of the larger one. The learner
+ * has classes for the sizes that are used most; this one is there from the start. The
+ * default takes jumbo frames (9 KiB and some): six of them fill a chunk, where
+ * kmalloc() spends 16 KiB on each. Too small a size serves nothing that the next
+ * fixed class would not serve as well; one close below the next class saves little.
  */
 static unsigned int dyn1_bytes = 10752;
 module_param(dyn1_bytes, uint, 0444);
 MODULE_PARM_DESC(dyn1_bytes,
-		 "block size of class dyn1: 0 for none, or a multiple of 512 from 2560 to 52736 (default 10752)");
+		 "block size that class dyn1 begins with: 0 for none, or a multiple of 512 from 2560 to 52736 (default 10752)");
 
 /*
  * For those who look for a client's mistake. A request then takes some hundred
@@ -110,15 +112,21 @@ static int __init hakmem_init(void)
 	err = hkm_reclaim_init();
 	if (err)
 		goto map_watch;
-	err = hkm_sysfs_init();
+	err = hkm_learner_init();
 	if (err)
 		goto reclaim;
+	err = hkm_sysfs_init();
+	if (err)
+		goto learner;
+	hkm_history_init();
 	hkm_watch_init();
 	if (hkm_debug)
 		hkm_watch_get();
 	hkm_sample_start();
 	return 0;
 
+learner:
+	hkm_learner_exit();
 reclaim:
 	hkm_reclaim_exit();
 map_watch:
@@ -137,7 +145,9 @@ policy:
 
 static void __exit hakmem_exit(void)
 {
+	hkm_history_exit();
 	hkm_sysfs_exit();
+	hkm_learner_exit();
 	hkm_map_watch_exit();
 	hkm_derived_exit();
 	hkm_nmi_free_exit();

@@ -42,7 +42,7 @@ static void blocks_come_from_a_then_b(struct kunit *test)
 	unsigned int id, i;
 
 	/* A refill of large ones never makes an active page. */
-	for (id = 0; !hkm_class_is_large(id); id++) {
+	for (id = 0; !hkm_class_is_large(id); id = hkm_kunit_class_after(id)) {
 		unsigned int per_page = hkm_classes[id].nr_blocks;
 		const struct hkm_ring *ring = hkm_kunit_ring(id);
 		struct hkm_chunk *chunk[2];
@@ -101,7 +101,7 @@ static void fresh_blocks_are_zero_if_asked(struct kunit *test)
 {
 	unsigned int id, i;
 
-	for (id = 0; id < HKM_NR_CLASSES; id++) {
+	hkm_kunit_for_each_class(id) {
 		unsigned int nr = 2 * hkm_classes[id].nr_blocks, dirty = 0;
 		void *blocks[2 * HKM_MAX_BLOCKS];
 
@@ -122,7 +122,7 @@ static void blocks_of_an_unclear_refill_are_cleared(struct kunit *test)
 	unsigned int id, i;
 
 	/* The refill is for a request that wants none of it clear. */
-	for (id = 0; id < HKM_NR_CLASSES; id++) {
+	hkm_kunit_for_each_class(id) {
 		unsigned int nr = 2 * hkm_classes[id].nr_blocks, dirty = 0;
 		void *blocks[2 * HKM_MAX_BLOCKS];
 

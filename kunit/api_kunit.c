@@ -110,7 +110,7 @@ static void zeroed_means_all_of_it(struct kunit *test)
 {
 	unsigned int id;
 
-	for (id = 0; id < HKM_NR_CLASSES; id++) {
+	hkm_kunit_for_each_class(id) {
 		size_t size = hkm_classes[id].size_bytes;
 		void *p = hkm_kunit_alloc(size, GFP_KERNEL), *again;
 
@@ -128,7 +128,7 @@ static void ksize_is_the_block(struct kunit *test)
 {
 	unsigned int id;
 
-	for (id = 0; id < HKM_NR_CLASSES; id++) {
+	hkm_kunit_for_each_class(id) {
 		size_t size = hkm_classes[id].size_bytes;
 		void *p = hkm_kunit_alloc(size - 1, GFP_KERNEL);
 
@@ -168,7 +168,7 @@ static void blocks_do_not_overlap(struct kunit *test)
 	unsigned int id, i, changed;
 	void *blocks[70];
 
-	for (id = 0; id < HKM_NR_CLASSES; id++) {
+	hkm_kunit_for_each_class(id) {
 		size_t size = hkm_classes[id].size_bytes;
 
 		for (i = 0; i < ARRAY_SIZE(blocks); i++) {
@@ -247,7 +247,7 @@ static void krealloc_zeroes_the_rest(struct kunit *test)
 	void *p;
 
 	/* Every block to be had is dirty. */
-	for (id = 0; id < HKM_NR_CLASSES; id++) {
+	hkm_kunit_for_each_class(id) {
 		p = hkm_kunit_alloc_class(id, GFP_KERNEL);
 		memset(p, HKM_KUNIT_DIRT, hkm_classes[id].size_bytes);
 		hkm_kfree(p);
@@ -334,7 +334,7 @@ static void double_free_is_refused(struct kunit *test)
 	unsigned int id, i, j, twice;
 	void *blocks[8], *p;
 
-	for (id = 0; id < HKM_NR_CLASSES; id++) {
+	hkm_kunit_for_each_class(id) {
 		p = hkm_kunit_alloc_class(id, GFP_KERNEL);
 		hkm_kfree(p);
 		expect_refused(test, id, p);
@@ -380,7 +380,7 @@ static void interior_free_is_refused(struct kunit *test)
 	static const unsigned int offset[] = { 1, 8, 16, 512, 1024, 2047 };
 	unsigned int id, i;
 
-	for (id = 0; id < HKM_NR_CLASSES; id++) {
+	hkm_kunit_for_each_class(id) {
 		u32 size = hkm_classes[id].size_bytes;
 		void *p = hkm_kunit_alloc(size, GFP_KERNEL);
 
@@ -527,7 +527,7 @@ static void sensitive_free_clears(struct kunit *test)
 {
 	unsigned int id;
 
-	for (id = 0; id < HKM_NR_CLASSES; id++) {
+	hkm_kunit_for_each_class(id) {
 		u32 size = hkm_classes[id].size_bytes;
 		void *p = hkm_kunit_alloc(size, GFP_KERNEL);
 
@@ -562,7 +562,7 @@ static void live_blocks_are_counted(struct kunit *test)
 	unsigned int id, i;
 	void *blocks[50];
 
-	for (id = 0; id < HKM_NR_CLASSES; id++) {
+	hkm_kunit_for_each_class(id) {
 		for (i = 0; i < ARRAY_SIZE(blocks); i++) {
 			blocks[i] = hkm_kunit_alloc_class(id, GFP_KERNEL);
 			KUNIT_EXPECT_EQ(test, hkm_kunit_live(id), i + 1);

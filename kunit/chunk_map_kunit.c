@@ -11,16 +11,6 @@
 #include "../pool/harden.h"
 #include "../pool/tools.h"
 
-static struct hkm_chunk *lookup(const void *p)
-{
-	struct hkm_chunk *chunk;
-
-	preempt_disable();
-	chunk = hkm_chunk_lookup(p);
-	preempt_enable();
-	return chunk;
-}
-
 /* Of the span at @base, the 64 KiB whose ends are not found as @want. */
 static unsigned int map_errors(const void *base, unsigned int order,
 			       const struct hkm_chunk *want)
@@ -30,10 +20,10 @@ static unsigned int map_errors(const void *base, unsigned int order,
 	for (i = 0; i < 1U << order; i++) {
 		const void *p = base + i * HKM_CHUNK_BYTES;
 
-		errors += lookup(p) != want;
-		errors += lookup(p + 1) != want;
-		errors += lookup(p + HKM_CHUNK_BYTES / 2) != want;
-		errors += lookup(p + HKM_CHUNK_BYTES - 1) != want;
+		errors += hkm_kunit_lookup(p) != want;
+		errors += hkm_kunit_lookup(p + 1) != want;
+		errors += hkm_kunit_lookup(p + HKM_CHUNK_BYTES / 2) != want;
+		errors += hkm_kunit_lookup(p + HKM_CHUNK_BYTES - 1) != want;
 	}
 	return errors;
 }
@@ -42,7 +32,7 @@ static void all_of_a_chunk_is_found(struct kunit *test)
 {
 	unsigned int id;
 
-	for (id = 0; id < HKM_NR_CLASSES; id++) {
+	hkm_kunit_for_each_class(id) {
 		unsigned long bytes = hkm_span_bytes(&hkm_classes[id]);
 		struct hkm_chunk *chunk = hkm_kunit_chunk(test, id, 7);
 		const void *base = chunk->base;
@@ -51,8 +41,8 @@ static void all_of_a_chunk_is_found(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, map_errors(base, chunk->order - HKM_CHUNK_ORDER, chunk), 0U);
 		KUNIT_EXPECT_TRUE(test, hkm_owns(base));
 		/* The only chunk there is. */
-		KUNIT_EXPECT_PTR_EQ(test, lookup(base - 1), (struct hkm_chunk *)NULL);
-		KUNIT_EXPECT_PTR_EQ(test, lookup(base + bytes),
+		KUNIT_EXPECT_PTR_EQ(test, hkm_kunit_lookup(base - 1), (struct hkm_chunk *)NULL);
+		KUNIT_EXPECT_PTR_EQ(test, hkm_kunit_lookup(base + bytes),
 				    (struct hkm_chunk *)NULL);
 		hkm_chunk_release(chunk);
 	}
@@ -92,14 +82,14 @@ static void descriptor_is_filled_in(struct kunit *test)
 {
 	unsigned int id, i;
 
-	for (id = 0; id < HKM_NR_CLASSES; id++) {
+	hkm_kunit_for_each_class(id) {
 		const struct hkm_class *cl = &hkm_classes[id];
-		struct hkm_chunk *chunk = hkm_kunit_chunk(test, id, 33);
+		struct hkm_chunk *chunk = hkm_kunit_chunk(test, id, 31);
 		unsigned int index, errors = 0;
 		const void *p;
 
 		KUNIT_EXPECT_EQ(test, chunk->bin, id);
-		KUNIT_EXPECT_EQ(test, chunk->home, 33);
+		KUNIT_EXPECT_EQ(test, chunk->home, 31);
 		KUNIT_EXPECT_EQ(test, chunk->magic, cl->magic);
 		KUNIT_EXPECT_EQ(test, chunk->nr_blocks, cl->nr_blocks);
 		for (i = 0; i < chunk->nr_blocks; i++) {
@@ -123,7 +113,7 @@ static void zeroed_chunk_is_clear(struct kunit *test)
 	struct hkm_chunk *chunk;
 	unsigned int id, i;
 
-	for (id = 0; id < HKM_NR_CLASSES; id++) {
+	hkm_kunit_for_each_class(id) {
 		unsigned int unmarked = 0;
 
 		hkm_kunit_dirty_pages();
@@ -168,7 +158,7 @@ static void foreign_addresses_are_not_ours(struct kunit *test)
 
 	for (i = 0; i < ARRAY_SIZE(foreign); i++) {
 		KUNIT_EXPECT_FALSE_MSG(test, hkm_owns(foreign[i]), "address %u", i);
-		KUNIT_EXPECT_PTR_EQ(test, lookup(foreign[i]), (struct hkm_chunk *)NULL);
+		KUNIT_EXPECT_PTR_EQ(test, hkm_kunit_lookup(foreign[i]), (struct hkm_chunk *)NULL);
 	}
 	kfree(small);
 	kfree(large);

@@ -9,6 +9,7 @@
 #include <linux/slab.h>
 
 #include "common.h"
+#include "../learner/learner.h"
 #include "../pool/freelist.h"
 #include "../pool/reclaim.h"
 #include "../pool/refill.h"
@@ -81,6 +82,7 @@ int hkm_kunit_begin(struct kunit *test)
 		kunit_err(test, "somebody else's blocks are in the pool");
 		return -EBUSY;
 	}
+	hkm_test_learner_own(true);
 	hkm_test_tick_own(true);
 	hkm_kunit_empty();
 	return set_cpus_allowed_ptr(current, cpumask_of(raw_smp_processor_id()));
@@ -107,6 +109,7 @@ void hkm_kunit_end(struct kunit *test)
 
 	hkm_test_pages_left = -1;
 	WRITE_ONCE(hkm_test_order_max, UINT_MAX);
+	WRITE_ONCE(hkm_test_pages_wait, NULL);
 	for (id = 0; id < HKM_NR_CLASSES; id++) {
 		KUNIT_EXPECT_EQ_MSG(test, hkm_kunit_live(id), 0, "class %s",
 				    hkm_classes[id].name);
@@ -125,7 +128,18 @@ void hkm_kunit_end(struct kunit *test)
 		policy_restore();
 	}
 	hkm_test_tick_own(false);
+	KUNIT_EXPECT_EQ(test, hkm_test_learner_own(false), 0);
 	rcu_barrier();
+}
+
+unsigned int hkm_kunit_class_after(unsigned int id)
+{
+	const struct hkm_policy *policy = rcu_dereference_protected(hkm_policy, true);
+
+	do
+		id++;
+	while (hkm_class_is_dyn(id) && !policy->dyn_bytes[id - HKM_CLASS_DYN1]);
+	return id;
 }
 
 noinline void *hkm_kunit_alloc(size_t size, gfp_t gfp)
@@ -175,6 +189,16 @@ void hkm_kunit_chunk_blocks(struct hkm_chunk *chunk, void **blocks)
 	for (i = 0; i < chunk->nr_blocks; i++)
 		blocks[i] = chunk->base +
 			    i * hkm_classes[chunk->bin].size_bytes;
+}
+
+struct hkm_chunk *hkm_kunit_lookup(const void *p)
+{
+	struct hkm_chunk *chunk;
+
+	preempt_disable();
+	chunk = hkm_chunk_lookup(p);
+	preempt_enable();
+	return chunk;
 }
 
 unsigned int hkm_kunit_push(unsigned int bin, void **blocks,
@@ -275,12 +299,15 @@ void hkm_kunit_dyn1(struct kunit *test, u32 size_bytes)
 {
 	struct hkm_policy *policy = hkm_kunit_policy(test);
 	const struct hkm_class *cl = &hkm_classes[HKM_CLASS_DYN1];
+	unsigned int id;
 
 	/* Chunks know their class's size; there must be none. */
 	KUNIT_ASSERT_EQ(test, hkm_chunk_count(HKM_CLASS_DYN1), 0);
 	dyn1_saved = dyn1_saved ?: cl->size_bytes;
 	dyn1_set(size_bytes);
-	hkm_class_table_build(policy->bin_of[0], 0);
+	hkm_class_table_build(policy->bin_of[0], 0, 1);
+	for (id = 0; id < HKM_NR_CLASSES; id++)
+		policy->next_class[id] = hkm_class_next(id, 1);
 	policy->bundle[HKM_CLASS_DYN1] = min(2, HKM_SPAN_MAX_CHUNKS >> cl->span_order);
 }
 

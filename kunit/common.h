@@ -26,6 +26,13 @@ void hkm_kunit_end(struct kunit *test);
 /* Gives all chunks back; no block may be anybody's. */
 void hkm_kunit_empty(void);
 
+/* The class after @id that serves requests; HKM_NR_CLASSES after the last. */
+unsigned int hkm_kunit_class_after(unsigned int id);
+
+/* Dynamic classes that serve nothing are left out. */
+#define hkm_kunit_for_each_class(id)					\
+	for ((id) = 0; (id) < HKM_NR_CLASSES; (id) = hkm_kunit_class_after(id))
+
 /* Allocate as callers do, with size and origin hidden from the compiler. */
 void *hkm_kunit_alloc(size_t size, gfp_t gfp);
 void *hkm_kunit_alloc_class(unsigned int bin, gfp_t gfp);
@@ -36,6 +43,8 @@ void hkm_kunit_free_all(void **blocks, unsigned int nr);
 struct hkm_chunk *hkm_kunit_chunk(struct kunit *test, unsigned int bin,
 				  unsigned int home);
 void hkm_kunit_chunk_blocks(struct hkm_chunk *chunk, void **blocks);
+/* hkm_chunk_lookup(), for what the test keeps from going away. */
+struct hkm_chunk *hkm_kunit_lookup(const void *p);
 
 /* The shared tier, with preemption off inside, for blocks that are the test's. */
 unsigned int hkm_kunit_push(unsigned int bin, void **blocks,

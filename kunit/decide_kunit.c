@@ -401,6 +401,17 @@ static void cost_shrinks_to_the_swing(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, last, 80U + 10 + 1);
 }
 
+/* Far more is free than CAP lets it keep: it is scattered. */
+static void cost_shrinks_below_what_is_scattered(struct kunit *test)
+{
+	struct law *law = test->priv;
+
+	law->window.class[MID].cap = 64;
+	level(law, MID, 300, 310);
+	seconds(law, 120);
+	KUNIT_EXPECT_EQ(test, cap(law, MID), 10U + 1 + 1);
+}
+
 static void cost_heeds_dwell_when_it_shrinks(struct kunit *test)
 {
 	static const unsigned int ids[] = { MID, LARGE };
@@ -722,6 +733,7 @@ static struct kunit_case decide_cases[] = {
 	KUNIT_CASE(cost_ignores_small_change),
 	KUNIT_CASE(cost_skips_windows_with_few_samples),
 	KUNIT_CASE(cost_shrinks_to_the_swing),
+	KUNIT_CASE(cost_shrinks_below_what_is_scattered),
 	KUNIT_CASE(cost_heeds_dwell_when_it_shrinks),
 	KUNIT_CASE(cost_keeps_what_is_used),
 	KUNIT_CASE(cost_is_monotonous),

@@ -23,16 +23,6 @@ static bool fits(unsigned int id)
 	return hkm_classes[id].size_bytes && hkm_classes[id].size_bytes <= SZ_32K;
 }
 
-static struct hkm_chunk *lookup(const void *p)
-{
-	struct hkm_chunk *chunk;
-
-	preempt_disable();
-	chunk = hkm_chunk_lookup(p);
-	preempt_enable();
-	return chunk;
-}
-
 static struct hkm_chunk *map_entry(const void *p)
 {
 	struct hkm_chunk *entry;
@@ -48,7 +38,7 @@ static void classes_that_fit_are_served(struct kunit *test)
 	unsigned int id;
 
 	memory_break();
-	for (id = 0; id < HKM_NR_CLASSES; id++) {
+	hkm_kunit_for_each_class(id) {
 		u32 size = hkm_classes[id].size_bytes;
 		void *p = hkm_kunit_alloc_class(id, GFP_KERNEL);
 		struct hkm_chunk *chunk;
@@ -59,7 +49,7 @@ static void classes_that_fit_are_served(struct kunit *test)
 			hkm_kfree(p);
 			continue;
 		}
-		chunk = lookup(p);
+		chunk = hkm_kunit_lookup(p);
 		KUNIT_ASSERT_NOT_NULL(test, chunk);
 		KUNIT_EXPECT_EQ(test, chunk->order, get_order(size));
 		KUNIT_EXPECT_EQ(test, compound_order(virt_to_page(p)), get_order(size));
@@ -79,7 +69,7 @@ static void blocks_are_used_again(struct kunit *test)
 	unsigned int id;
 
 	memory_break();
-	for (id = 0; id < HKM_NR_CLASSES; id++) {
+	hkm_kunit_for_each_class(id) {
 		unsigned int bundle = hkm_kunit_policy(test)->bundle[id], i;
 		u64 refills;
 		void *p;
@@ -101,7 +91,7 @@ static void only_its_own_pages_are_the_pools(struct kunit *test)
 	unsigned int id, others = 0;
 
 	memory_break();
-	for (id = 0; id < HKM_NR_CLASSES; id++) {
+	hkm_kunit_for_each_class(id) {
 		struct hkm_chunk *chunk;
 		unsigned long bytes, i;
 		const void *base, *area;
@@ -115,7 +105,7 @@ static void only_its_own_pages_are_the_pools(struct kunit *test)
 		for (i = 0; i < HKM_CHUNK_BYTES; i += SZ_1K) {
 			bool own = area + i >= base && area + i < base + bytes;
 
-			others += lookup(area + i) != (own ? chunk : NULL);
+			others += hkm_kunit_lookup(area + i) != (own ? chunk : NULL);
 		}
 		KUNIT_EXPECT_EQ(test, others, 0);
 		hkm_chunk_release(chunk);
@@ -142,7 +132,7 @@ static void neighbours_share_an_area(struct kunit *test)
 	for (i = 0; i < NR_FRAGMENTS; i += 2)
 		hkm_chunk_release(chunks[i]);
 	for (i = 0; i < NR_FRAGMENTS; i++)
-		lost += lookup(bases[i]) != (i % 2 ? chunks[i] : NULL);
+		lost += hkm_kunit_lookup(bases[i]) != (i % 2 ? chunks[i] : NULL);
 	KUNIT_EXPECT_EQ(test, lost, 0);
 	for (i = 1; i < NR_FRAGMENTS; i += 2)
 		hkm_chunk_release(chunks[i]);
@@ -174,7 +164,7 @@ static void shared_tier_takes_them(struct kunit *test)
 	void *in[2], *out[2];
 
 	memory_break();
-	for (id = 0; id < HKM_NR_CLASSES; id++) {
+	hkm_kunit_for_each_class(id) {
 		struct hkm_chunk *chunk;
 
 		if (!fits(id))
@@ -281,7 +271,7 @@ static void fragment_with_a_live_block_stays(struct kunit *test)
 	a = hkm_kunit_alloc(SZ_2K, GFP_KERNEL);
 	b = hkm_kunit_alloc(SZ_2K, GFP_KERNEL);
 	memset(a, HKM_KUNIT_DIRT, SZ_2K);
-	KUNIT_ASSERT_PTR_EQ(test, lookup(a), lookup(b));
+	KUNIT_ASSERT_PTR_EQ(test, hkm_kunit_lookup(a), hkm_kunit_lookup(b));
 	hkm_kfree(b);
 	hkm_reclaim_all();
 	KUNIT_EXPECT_TRUE(test, hkm_owns(a));
@@ -409,7 +399,7 @@ static void storm_loses_nothing(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&storm.damaged), 0);
 	KUNIT_EXPECT_GT(test, atomic_read(&storm.fragments), 0);
 	hkm_reclaim_all();
-	for (id = 0; id < HKM_NR_CLASSES; id++) {
+	hkm_kunit_for_each_class(id) {
 		KUNIT_EXPECT_EQ(test, hkm_kunit_live(id), 0);
 		KUNIT_EXPECT_EQ(test, hkm_chunk_count(id), 0);
 	}

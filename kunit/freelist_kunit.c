@@ -144,11 +144,11 @@ static void blocks_go_to_their_home(struct kunit *test)
 
 static void home_comes_first(struct kunit *test)
 {
-	static const unsigned int home[] = { 5, 20, 63 };
+	static const unsigned int home[] = { 5, 20, 31 };
 	/* Where to look first, and the order in which shards are then found. */
 	static const unsigned int from[][4] = {
 		{ 0, 0, 1, 2 }, { 5, 0, 1, 2 }, { 6, 1, 2, 0 },
-		{ 20, 1, 2, 0 }, { 21, 2, 0, 1 }, { 63, 2, 0, 1 },
+		{ 20, 1, 2, 0 }, { 21, 2, 0, 1 }, { 31, 2, 0, 1 },
 	};
 	struct hkm_chunk *chunk[3];
 	unsigned int i, j;
@@ -168,6 +168,26 @@ static void home_comes_first(struct kunit *test)
 	}
 	for (i = 0; i < 3; i++)
 		hkm_chunk_release(chunk[i]);
+}
+
+/* Whatever the call site: others' stock is taken before it. */
+static void draining_stock_comes_last(struct kunit *test)
+{
+	struct hkm_chunk *drains = hkm_kunit_chunk(test, TEST_CLASS, HOME | HKM_DRAINS);
+	struct hkm_chunk *other = hkm_kunit_chunk(test, TEST_CLASS, HOME - 1);
+	unsigned int home;
+	void *out;
+
+	for (home = 0; home < HKM_NR_HOMES; home++) {
+		hkm_kunit_push(TEST_CLASS, &other->base, 1);
+		hkm_kunit_push(TEST_CLASS, &drains->base, 1);
+		KUNIT_EXPECT_EQ(test, hkm_kunit_pop(TEST_CLASS, home, &out, 1), 1U);
+		KUNIT_EXPECT_PTR_EQ(test, out, other->base);
+		KUNIT_EXPECT_EQ(test, hkm_kunit_pop(TEST_CLASS, home, &out, 1), 1U);
+		KUNIT_EXPECT_PTR_EQ(test, out, drains->base);
+	}
+	hkm_chunk_release(drains);
+	hkm_chunk_release(other);
 }
 
 static void mask_follows_stock(struct kunit *test)
@@ -389,6 +409,7 @@ static struct kunit_case freelist_cases[] = {
 	KUNIT_CASE(rest_of_a_batch_goes_back),
 	KUNIT_CASE(blocks_go_to_their_home),
 	KUNIT_CASE(home_comes_first),
+	KUNIT_CASE(draining_stock_comes_last),
 	KUNIT_CASE(mask_follows_stock),
 	KUNIT_CASE(push_takes_a_new_tag),
 	KUNIT_CASE(tag_wraps_around),

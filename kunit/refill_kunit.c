@@ -31,7 +31,7 @@ static void bundle_stocks_all_tiers(struct kunit *test)
 {
 	unsigned int id;
 
-	for (id = 0; id < HKM_NR_CLASSES; id++) {
+	hkm_kunit_for_each_class(id) {
 		unsigned int bundle = hkm_kunit_policy(test)->bundle[id];
 		const struct hkm_class *cl = &hkm_classes[id];
 		const struct hkm_ring *ring = hkm_kunit_ring(id);
@@ -76,7 +76,7 @@ static void bundles_have_at_most_four_chunks(struct kunit *test)
 {
 	unsigned int id;
 
-	for (id = 0; id < HKM_NR_CLASSES; id++) {
+	hkm_kunit_for_each_class(id) {
 		unsigned int bundle = hkm_kunit_policy(test)->bundle[id];
 
 		if (hkm_class_is_large(id)) {
@@ -116,7 +116,7 @@ static void no_page_means_kmalloc(struct kunit *test)
 {
 	unsigned int id;
 
-	for (id = 0; id < HKM_NR_CLASSES; id++) {
+	hkm_kunit_for_each_class(id) {
 		struct hkm_class_stats before, after;
 		void *p;
 
@@ -145,7 +145,7 @@ static void part_of_a_bundle_will_do(struct kunit *test)
 {
 	unsigned int id, left;
 
-	for (id = 0; id < HKM_NR_CLASSES; id++) {
+	hkm_kunit_for_each_class(id) {
 		unsigned int bundle = hkm_kunit_policy(test)->bundle[id];
 
 		for (left = 1; left <= bundle + 1; left++) {
@@ -177,7 +177,7 @@ static void pool_runs_dry_gently(struct kunit *test)
 	void **blocks = hkm_kunit_pointers(test, NR_REQUESTS);
 	unsigned int id, i, ours, failed;
 
-	for (id = 0; id < HKM_NR_CLASSES; id++) {
+	hkm_kunit_for_each_class(id) {
 		unsigned int nr_blocks = hkm_classes[id].nr_blocks;
 		u64 fallbacks = hkm_kunit_counter(id, HKM_fallbacks);
 
@@ -210,7 +210,7 @@ static void refill_without_sleeping(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(flags); i++) {
 		nr = 0;
 		preempt_disable();
-		for (id = 0; id < HKM_NR_CLASSES; id++)
+		hkm_kunit_for_each_class(id)
 			blocks[nr++] = hkm_kunit_alloc_class(id, flags[i]);
 		preempt_enable();
 		KUNIT_EXPECT_EQ(test, owned(blocks, nr), nr);
@@ -219,7 +219,7 @@ static void refill_without_sleeping(struct kunit *test)
 
 		nr = 0;
 		local_irq_save(irqflags);
-		for (id = 0; id < HKM_NR_CLASSES; id++)
+		hkm_kunit_for_each_class(id)
 			blocks[nr++] = hkm_kunit_alloc_class(id, flags[i]);
 		local_irq_restore(irqflags);
 		KUNIT_EXPECT_EQ(test, owned(blocks, nr), nr);

@@ -88,7 +88,7 @@ static void serves_those_who_cannot_sleep(struct kunit *test)
 	void **blocks = hkm_kunit_pointers(test, NR_CHUNKS * HKM_MAX_BLOCKS + 1);
 	unsigned int id;
 
-	for (id = 0; id < HKM_NR_CLASSES; id++) {
+	hkm_kunit_for_each_class(id) {
 		u32 size = hkm_classes[id].size_bytes;
 		u64 refills = hkm_kunit_counter(id, HKM_reserve_refills);
 		unsigned int nr = atomic_requests(test, id, blocks);

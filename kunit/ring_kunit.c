@@ -17,7 +17,7 @@ static u32 granted_bytes(const struct hkm_cpu *cpu)
 	unsigned int id, i;
 	u32 bytes = 0;
 
-	for (id = 0; id < HKM_NR_CLASSES; id++) {
+	hkm_kunit_for_each_class(id) {
 		const struct hkm_ring *ring = &cpu->ring[id];
 
 		bytes += ring->limit * hkm_classes[id].size_bytes;
@@ -119,7 +119,7 @@ static void no_budget_still_serves(struct kunit *test)
 	unsigned int id;
 
 	hkm_kunit_policy(test)->cpu_budget_bytes = 0;
-	for (id = 0; id < HKM_NR_CLASSES; id++) {
+	hkm_kunit_for_each_class(id) {
 		u64 refills;
 
 		churn(id, HKM_RING_SLOTS, 1);
@@ -345,7 +345,7 @@ static void nested_refill_stocks_the_shared_tier(struct kunit *test)
 	struct hkm_cpu *cpu;
 	unsigned int id;
 
-	for (id = 0; id < HKM_NR_CLASSES; id++) {
+	hkm_kunit_for_each_class(id) {
 		const struct hkm_ring *ring = hkm_kunit_ring(id);
 		void **out = hkm_kunit_pointers(test, 4 * HKM_MAX_BLOCKS), *p;
 		unsigned int nr;

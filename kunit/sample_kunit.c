@@ -52,7 +52,7 @@ static u64 nr_rejects(void)
 	u64 sum = 0;
 	int id;
 
-	for (id = 0; id < HKM_NR_CLASSES; id++)
+	hkm_kunit_for_each_class(id)
 		sum += hkm_kunit_counter(id, HKM_rejects);
 	return sum;
 }

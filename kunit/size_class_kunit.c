@@ -9,7 +9,7 @@ static unsigned int smallest_fit(size_t size)
 {
 	unsigned int id, best = HKM_NR_CLASSES;
 
-	for (id = 0; id < HKM_NR_CLASSES; id++) {
+	hkm_kunit_for_each_class(id) {
 		u32 have = hkm_classes[id].size_bytes;
 
 		if (have >= size &&
@@ -34,7 +34,7 @@ static void table_names_smallest_fit(struct kunit *test)
 {
 	u8 table[HKM_NR_STEPS];
 
-	hkm_class_table_build(table, 0);
+	hkm_class_table_build(table, 0, 1);
 	KUNIT_EXPECT_EQ(test, table_errors(table), 0U);
 	KUNIT_EXPECT_EQ(test,
 			memcmp(table, rcu_dereference_protected(hkm_policy, true)->bin_of[0],
@@ -131,10 +131,11 @@ static void spans_follow_waste_rule(struct kunit *test)
 	for (size = SZ_2K; size <= HKM_MAX_BYTES; size += HKM_GRAIN_BYTES) {
 		unsigned int order = 0, want = 0;
 
-		/* Over 1/8 unused: the best share, in the smallest such span. */
-		if (waste(size, 0) > SZ_256K / 8)
+		/* Over 1/16 unused: the best share, in the smallest such span. */
+		if (waste(size, 0) > SZ_256K / 16)
 			for (order = 1; order <= 2; order++)
-				if (waste(size, order) < waste(size, want))
+				if (waste(size, order) < waste(size, want) &&
+				    (HKM_CHUNK_BYTES << order) / size <= HKM_MAX_BLOCKS)
 					want = order;
 		hkm_class_set(&cl, size);
 		KUNIT_EXPECT_EQ_MSG(test, cl.span_order, want, "size %u", size);
@@ -171,7 +172,7 @@ static void block_index_is_exact(struct kunit *test)
 	unsigned int id;
 	u32 size;
 
-	for (id = 0; id < HKM_NR_CLASSES; id++) {
+	hkm_kunit_for_each_class(id) {
 		KUNIT_EXPECT_EQ_MSG(test, index_errors(&hkm_classes[id], 1), 0U,
 				    "class %s", hkm_classes[id].name);
 		cond_resched();

@@ -95,7 +95,7 @@ static void rest_of_a_span_is_unusable(struct kunit *test)
 {
 	unsigned int id;
 
-	for (id = 0; id < HKM_NR_CLASSES; id++) {
+	hkm_kunit_for_each_class(id) {
 		struct hkm_chunk *chunk = hkm_kunit_chunk(test, id, 0);
 		s64 held = hkm_chunk_bytes(chunk);
 		u32 size = hkm_classes[id].size_bytes;
@@ -433,6 +433,29 @@ static void sum_is_held_at_random_moments(struct kunit *test)
 		   storm.seen.shared, storm.seen.inventory, storm.seen.moving);
 }
 
+static void halves_are_of_the_cpus(struct kunit *test)
+{
+	unsigned int odd = raw_smp_processor_id() & 1;
+	struct hkm_class_stats before[2], now[2], all;
+	unsigned int half;
+
+	for (half = 0; half < 2; half++)
+		hkm_stats_class_half(HKM_CLASS_8K, half, &before[half]);
+	hkm_kfree(hkm_kunit_alloc(SZ_8K, GFP_KERNEL));
+	hkm_kfree(hkm_kunit_alloc(SZ_8K, GFP_KERNEL));
+	for (half = 0; half < 2; half++)
+		hkm_stats_class_half(HKM_CLASS_8K, half, &now[half]);
+	hkm_stats_class(HKM_CLASS_8K, &all);
+	KUNIT_EXPECT_EQ(test, now[odd].slow[HKM_slow_allocs],
+			before[odd].slow[HKM_slow_allocs] + 1);
+	KUNIT_EXPECT_EQ(test, now[odd].hits_ring, before[odd].hits_ring + 1);
+	KUNIT_EXPECT_EQ(test, now[!odd].slow[HKM_slow_allocs],
+			before[!odd].slow[HKM_slow_allocs]);
+	KUNIT_EXPECT_EQ(test, now[!odd].hits_ring, before[!odd].hits_ring);
+	KUNIT_EXPECT_EQ(test, now[0].frees + now[1].frees, all.frees);
+	KUNIT_EXPECT_EQ(test, now[0].parked + now[1].parked, all.parked);
+}
+
 static struct kunit_case stats_cases[] = {
 	KUNIT_CASE(each_step_moves_bytes),
 	KUNIT_CASE(rest_of_a_span_is_unusable),
@@ -441,6 +464,7 @@ static struct kunit_case stats_cases[] = {
 	KUNIT_CASE(double_free_counts_once),
 	KUNIT_CASE(sizes_off_the_hot_path_are_noted),
 	KUNIT_CASE(requested_is_live_blocks_times_mean),
+	KUNIT_CASE(halves_are_of_the_cpus),
 	KUNIT_CASE(sum_is_held_at_random_moments),
 	{}
 };

@@ -9,6 +9,7 @@
 #include <linux/sizes.h>
 
 #include "common.h"
+#include "../pool/freelist.h"
 #include "../pool/harden.h"
 #include "../pool/inventory.h"
 #include "../pool/reclaim.h"
@@ -46,7 +47,7 @@ static void whole_chunks_are_released(struct kunit *test)
 {
 	unsigned int id, i;
 
-	for (id = 0; id < HKM_NR_CLASSES; id++) {
+	hkm_kunit_for_each_class(id) {
 		long chunks = 5L << hkm_classes[id].span_order;
 
 		for (i = 0; i < 5; i++)
@@ -104,6 +105,126 @@ static void chunk_with_a_live_block_stays(struct kunit *test)
 	blocks[nr++] = chunk->base;
 	hkm_kunit_push(HKM_CLASS_8K, blocks, nr);
 	KUNIT_EXPECT_EQ(test, hkm_trim_bin(HKM_CLASS_8K, 0), 1);
+}
+
+#define NR_SPARSE	100
+
+/*
+ * Of a class whose chunks have four blocks, three are free in each of @chunk, and one in
+ * each of as many more: 400, where 256 and twice what is kept would be let be.
+ */
+static void make_sparse(struct kunit *test, struct hkm_chunk **chunk)
+{
+	unsigned int i;
+
+	for (i = 0; i < NR_SPARSE; i++) {
+		chunk[i] = chunk_stocked(test, HKM_CLASS_16K, 1, 1);
+		chunk[NR_SPARSE + i] = chunk_stocked(test, HKM_CLASS_16K, 1, 3);
+	}
+}
+
+static void end_sparse(struct kunit *test, struct hkm_chunk **chunk)
+{
+	void *blocks[HKM_MAX_BLOCKS];
+	unsigned int i;
+
+	for (i = 0; i < 2 * NR_SPARSE; i++) {
+		hkm_kunit_chunk_blocks(chunk[i], blocks);
+		hkm_kunit_push(HKM_CLASS_16K, blocks, i < NR_SPARSE ? 1 : 3);
+	}
+	hkm_trim_bin(HKM_CLASS_16K, 0);
+	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_16K), 0);
+}
+
+static unsigned int nr_draining(struct hkm_chunk *const *chunk)
+{
+	unsigned int i, nr = 0;
+
+	for (i = 0; i < NR_SPARSE; i++)
+		nr += chunk[i]->home == (1 | HKM_DRAINS);
+	return nr;
+}
+
+/* Of the free blocks, half: 67 times three. */
+static void emptiest_chunks_drain(struct kunit *test)
+{
+	struct hkm_chunk **chunk = (struct hkm_chunk **)hkm_kunit_pointers(test, 2 * NR_SPARSE);
+
+	make_sparse(test, chunk);
+	KUNIT_EXPECT_EQ(test, hkm_trim_bin(HKM_CLASS_16K, 0), 0);
+	KUNIT_EXPECT_EQ(test, nr_draining(chunk), 67U);
+	KUNIT_EXPECT_EQ(test, nr_draining(chunk + NR_SPARSE), 0U);
+	/* 384 are let be where 16 chunks may be kept, and 416 where 20 may. */
+	hkm_trim_bin(HKM_CLASS_16K, 20);
+	KUNIT_EXPECT_EQ(test, nr_draining(chunk), 0U);
+	hkm_trim_bin(HKM_CLASS_16K, 16);
+	KUNIT_EXPECT_EQ(test, nr_draining(chunk), 67U);
+	end_sparse(test, chunk);
+}
+
+/* Else none would ever come to be whole. */
+static void same_chunks_go_on_draining(struct kunit *test)
+{
+	struct hkm_chunk **chunk = (struct hkm_chunk **)hkm_kunit_pointers(test, 2 * NR_SPARSE);
+	u8 home[NR_SPARSE];
+	unsigned int i, changed = 0;
+
+	make_sparse(test, chunk);
+	hkm_trim_bin(HKM_CLASS_16K, 0);
+	for (i = 0; i < NR_SPARSE; i++)
+		home[i] = chunk[i]->home;
+	hkm_trim_bin(HKM_CLASS_16K, 0);
+	for (i = 0; i < NR_SPARSE; i++)
+		changed += home[i] != chunk[i]->home;
+	KUNIT_EXPECT_EQ(test, changed, 0U);
+	end_sparse(test, chunk);
+}
+
+/* As long as others have blocks, whatever is freed. */
+static void draining_chunks_come_to_be_whole(struct kunit *test)
+{
+	struct hkm_chunk **chunk = (struct hkm_chunk **)hkm_kunit_pointers(test, 2 * NR_SPARSE);
+	unsigned int i, taken = 0;
+	void *block;
+
+	make_sparse(test, chunk);
+	hkm_trim_bin(HKM_CLASS_16K, 0);
+	for (i = 0; i < NR_SPARSE; i++) {
+		if (chunk[i]->home & HKM_DRAINS)
+			hkm_kunit_push(HKM_CLASS_16K, &chunk[i]->base, 1);
+		hkm_kunit_pop(HKM_CLASS_16K, i % HKM_NR_HOMES, &block, 1);
+		taken += hkm_kunit_lookup(block)->home & HKM_DRAINS ? 1 : 0;
+		hkm_kunit_push(HKM_CLASS_16K, &block, 1);
+	}
+	KUNIT_EXPECT_EQ(test, taken, 0U);
+	for (i = 0; i < NR_SPARSE; i++)
+		if (chunk[i]->home & HKM_DRAINS)
+			chunk[i] = NULL;
+	KUNIT_EXPECT_EQ(test, hkm_trim_bin(HKM_CLASS_16K, 0), 67);
+	for (i = 0; i < NR_SPARSE; i++)
+		if (!chunk[i])
+			chunk[i] = chunk_stocked(test, HKM_CLASS_16K, 1, 1);
+	end_sparse(test, chunk);
+}
+
+/* Before memory that the pool does not hold yet. */
+static void draining_stock_serves_before_a_refill(struct kunit *test)
+{
+	struct hkm_chunk **chunk = (struct hkm_chunk **)hkm_kunit_pointers(test, 2 * NR_SPARSE);
+	void **p = hkm_kunit_pointers(test, 4 * NR_SPARSE);
+	u64 refills;
+	unsigned int i;
+
+	make_sparse(test, chunk);
+	hkm_trim_bin(HKM_CLASS_16K, 0);
+	refills = hkm_kunit_counter(HKM_CLASS_16K, HKM_refills);
+	for (i = 0; i < 4 * NR_SPARSE; i++)
+		p[i] = hkm_kunit_alloc(SZ_16K, GFP_KERNEL);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_counter(HKM_CLASS_16K, HKM_refills), refills);
+	for (i = 0; i < 4 * NR_SPARSE; i++)
+		hkm_kfree(p[i]);
+	hkm_reclaim_all();
+	end_sparse(test, chunk);
 }
 
 static void kept_chunks_serve_refills(struct kunit *test)
@@ -303,6 +424,32 @@ static void fruitless_passes_become_rare(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, hkm_reclaim_all(), 8);
 }
 
+#define NR_MANY		64
+
+/* Every fourth tick after the third, where one chunk may be kept and 59 more are. */
+static void much_that_is_scattered_is_tried_more_often(struct kunit *test)
+{
+	struct hkm_chunk *chunk[NR_MANY];
+	unsigned int i, passes = 0;
+	u64 pops;
+
+	hkm_kunit_policy(test)->cap_chunks[HKM_CLASS_4K] = 1;
+	for (i = 0; i < NR_MANY; i++)
+		chunk[i] = chunk_stocked(test, HKM_CLASS_4K, i % HKM_NR_HOMES, 1);
+	hkm_kunit_count_allocs(HKM_CLASS_4K, NR_MANY);
+	for (i = 0; i < 31; i++) {
+		pops = hkm_kunit_counter(HKM_CLASS_4K, HKM_freelist_pops);
+		hkm_reclaim_tick();
+		passes += hkm_kunit_counter(HKM_CLASS_4K, HKM_freelist_pops) != pops;
+	}
+	KUNIT_EXPECT_EQ(test, passes, 9U);
+	for (i = 0; i < NR_MANY; i++) {
+		hkm_block_unmark(chunk[i]->base);
+		hkm_kfree(chunk[i]->base);
+	}
+	KUNIT_EXPECT_EQ(test, hkm_reclaim_all(), NR_MANY);
+}
+
 static void end_of_what_was_scattered_is_noticed(struct kunit *test)
 {
 	struct hkm_chunk *chunk[NR_SCATTERED];
@@ -497,7 +644,7 @@ static void trim_under_traffic_loses_nothing(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&storm.damaged), 0);
 	KUNIT_EXPECT_GT(test, atomic_long_read(&storm.released), 0);
 	hkm_reclaim_all();
-	for (id = 0; id < HKM_NR_CLASSES; id++) {
+	hkm_kunit_for_each_class(id) {
 		KUNIT_EXPECT_EQ(test, hkm_kunit_live(id), 0);
 		KUNIT_EXPECT_EQ(test, hkm_chunk_count(id), 0);
 	}
@@ -507,6 +654,10 @@ static struct kunit_case trim_cases[] = {
 	KUNIT_CASE(whole_chunks_are_released),
 	KUNIT_CASE(scattered_blocks_of_a_chunk_are_found),
 	KUNIT_CASE(chunk_with_a_live_block_stays),
+	KUNIT_CASE(emptiest_chunks_drain),
+	KUNIT_CASE(same_chunks_go_on_draining),
+	KUNIT_CASE(draining_chunks_come_to_be_whole),
+	KUNIT_CASE(draining_stock_serves_before_a_refill),
 	KUNIT_CASE(kept_chunks_serve_refills),
 	KUNIT_CASE(inventory_gives_back_no_more_than_asked),
 	KUNIT_CASE(block_of_kept_chunk_is_refused),
@@ -518,6 +669,7 @@ static struct kunit_case trim_cases[] = {
 	KUNIT_CASE(idle_stock_goes_back),
 	KUNIT_CASE(used_stock_stays),
 	KUNIT_CASE(fruitless_passes_become_rare),
+	KUNIT_CASE(much_that_is_scattered_is_tried_more_often),
 	KUNIT_CASE(lower_cap_heeds_no_pause),
 	KUNIT_CASE(pauses_end_below_cap_too),
 	KUNIT_CASE(pressure_heeds_no_pause),

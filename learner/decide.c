@@ -25,8 +25,8 @@
  *	that was a mistake; the next time it takes twice as long.
  *	Canary: growth after which as much is regretted as before, within canary_ms,
  *	is undone, and the class then does not grow for a while.
- *	Budget: for a class that grows, first those give that keep more than their
- *	working set, then those that would regret it least.
+ *	Budget: for a class that grows, those that have most to give do: an idle one
+ *	all, one that keeps more than its working set that, one that lost less a quarter.
  *
  * Numbers: counts are cut to COUNT_MAX, so that no product of them with costs of
  * up to HKM_COST_LIMIT overflows.
@@ -78,23 +78,28 @@ const struct hkm_decide_params hkm_decide_defaults = {
 EXPORT_SYMBOL_IF_KUNIT(hkm_decide_defaults);
 
 /**
- * hkm_reason_name() - say why a CAP was changed
+ * hkm_reason_name() - say why something was changed
  * @reason: why
  *
- * Return: one or two words.
+ * Return: one word.
  */
 const char *hkm_reason_name(enum hkm_reason reason)
 {
 	static const char * const names[HKM_NR_REASONS] = {
 		[HKM_REASON_NONE]		= "none",
 		[HKM_REASON_CLAMP]		= "clamp",
-		[HKM_REASON_BELOW_BAND]	= "below band",
-		[HKM_REASON_ABOVE_BAND]	= "above band",
+		[HKM_REASON_BELOW_BAND]	= "below_band",
+		[HKM_REASON_ABOVE_BAND]	= "above_band",
 		[HKM_REASON_GROW]		= "grow",
 		[HKM_REASON_RESTORE]	= "restore",
 		[HKM_REASON_ROLLBACK]	= "rollback",
 		[HKM_REASON_SHRINK]		= "shrink",
 		[HKM_REASON_BUDGET]		= "budget",
+		[HKM_REASON_EXPLORE]		= "explore",
+		[HKM_REASON_CANARY]		= "canary",
+		[HKM_REASON_ADOPT]		= "adopt",
+		[HKM_REASON_LEARNED]		= "learned",
+		[HKM_REASON_RETIRED]		= "retired",
 	};
 
 	return names[reason];
@@ -428,7 +433,7 @@ static void canary_judge(struct hkm_decide_state *state,
 			      ((u64)p->canary_ms * QUIET_FACTOR << s->quiet_shift);
 		if (s->quiet_shift < QUIET_SHIFT_MAX)
 			s->quiet_shift++;
-		cap_set(state, a, id, min(s->cap, s->canary_cap),
+		cap_set(state, a, id, cap_clamp(p, min(s->cap, s->canary_cap)),
 			HKM_REASON_ROLLBACK);
 	} else {
 		s->quiet_shift = 0;
@@ -449,7 +454,8 @@ static void class_shrink(struct hkm_decide_state *state,
 	if (!l.covered || l.low <= max(l.high / 8, LITTLE_CHUNKS) || s->canary_cap ||
 	    state->now_ms - s->changed_ms < dwell_ms(p, id))
 		return;
-	cap = max(min(s->cap, l.high) - (l.low + 3) / 4, l.need);
+	cap = min(s->cap, l.high);
+	cap = max(cap - min(cap, (l.low + 3) / 4), l.need);
 	if (cap >= s->cap)
 		return;
 	/* All is well since then: the hold need not be as long. */
@@ -618,25 +624,35 @@ static void cost_law(struct hkm_decide_state *state,
 }
 
 /**
+ * hkm_decide_class_init() - forget what is remembered of a class
+ * @state: of all classes
+ * @class_id: the class, which then counts as changed just now
+ * @now_ms: begin of its next window
+ */
+void hkm_decide_class_init(struct hkm_decide_state *state, unsigned int class_id,
+			   u64 now_ms)
+{
+	struct hkm_class_state *s = &state->class[class_id];
+
+	memset(s, 0, sizeof(*s));
+	s->changed_ms = now_ms;
+	s->active_ms = now_ms;
+	slices_forget(s, now_ms);
+}
+EXPORT_SYMBOL_IF_KUNIT(hkm_decide_class_init);
+
+/**
  * hkm_decide_init() - forget everything
  * @state: filled in
  * @now_ms: begin of the first window
- *
- * Each class counts as changed just now.
  */
 void hkm_decide_init(struct hkm_decide_state *state, u64 now_ms)
 {
 	unsigned int id;
 
-	memset(state, 0, sizeof(*state));
 	state->now_ms = now_ms;
-	for (id = 0; id < HKM_NR_CLASSES; id++) {
-		struct hkm_class_state *s = &state->class[id];
-
-		s->changed_ms = now_ms;
-		s->active_ms = now_ms;
-		slices_forget(s, now_ms);
-	}
+	for (id = 0; id < HKM_NR_CLASSES; id++)
+		hkm_decide_class_init(state, id, now_ms);
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_decide_init);
 

@@ -26,16 +26,21 @@ enum hkm_controller {
 };
 
 /**
- * enum hkm_reason - why a CAP was changed
+ * enum hkm_reason - why something was changed
  * @HKM_REASON_NONE: it was not
  * @HKM_REASON_CLAMP: it was out of the range allowed
  * @HKM_REASON_BELOW_BAND: step law, too few hits
  * @HKM_REASON_ABOVE_BAND: step law, more hits than asked for
  * @HKM_REASON_GROW: cost law, chunks were given back that were needed soon after
  * @HKM_REASON_RESTORE: cost law, as GROW, and a shrink was why
- * @HKM_REASON_ROLLBACK: cost law, growing had saved nothing
+ * @HKM_REASON_ROLLBACK: a trial has not paid: growth of a CAP, or another W_MAX
  * @HKM_REASON_SHRINK: cost law, some of what is kept was not used for long
  * @HKM_REASON_BUDGET: the global budget was needed elsewhere, or has shrunk
+ * @HKM_REASON_EXPLORE: W_MAX, a candidate's turn to be tried
+ * @HKM_REASON_CANARY: W_MAX, the best candidate beside the one in force
+ * @HKM_REASON_ADOPT: W_MAX, that one was better
+ * @HKM_REASON_LEARNED: block size that saves most of what requests leave unused
+ * @HKM_REASON_RETIRED: block size that saves too little now
  * @HKM_NR_REASONS: their number
  */
 enum hkm_reason {
@@ -48,6 +53,11 @@ enum hkm_reason {
 	HKM_REASON_ROLLBACK,
 	HKM_REASON_SHRINK,
 	HKM_REASON_BUDGET,
+	HKM_REASON_EXPLORE,
+	HKM_REASON_CANARY,
+	HKM_REASON_ADOPT,
+	HKM_REASON_LEARNED,
+	HKM_REASON_RETIRED,
 	HKM_NR_REASONS
 };
 
@@ -67,7 +77,7 @@ enum hkm_reason {
  * @min_samples: cost law, windows with fewer requests to a class tell nothing; a
  *	request for a span of several chunks counts as so many
  * @hold_ms: cost law, what is kept and not used for so long is too much; doubled
- *	up to eightfold each time that proves wrong
+ *	up to fourfold each time that proves wrong
  * @canary_ms: cost law, growth must have saved something after so long
  * @idle_ms: the policy's: a class not used for so long keeps nothing, whatever
  *	its CAP
@@ -99,7 +109,7 @@ struct hkm_decide_params {
 	u32 cost_release;
 };
 
-/* A policy holds CAPs in 16 bits. */
+/* 2 GiB of free memory on a node. */
 #define HKM_CAP_LIMIT		32767
 #define HKM_COST_LIMIT		1000000
 
@@ -240,6 +250,8 @@ struct hkm_actions {
 
 const char *hkm_reason_name(enum hkm_reason reason);
 bool hkm_decide_params_valid(const struct hkm_decide_params *params);
+void hkm_decide_class_init(struct hkm_decide_state *state, unsigned int class_id,
+			   u64 now_ms);
 void hkm_decide_init(struct hkm_decide_state *state, u64 now_ms);
 void hkm_decide(const struct hkm_window *window,
 		const struct hkm_decide_params *params,

@@ -15,13 +15,14 @@
 #define HKM_CAP_CHUNKS		64
 #define HKM_RESERVE_CHUNKS	4
 #define HKM_W_MAX_PCT		150
+#define HKM_INTERVAL_MS		1000
 
 struct hkm_policy __rcu *hkm_policy;
 EXPORT_SYMBOL_IF_KUNIT(hkm_policy);
 
 DEFINE_PER_CPU(const u8 *, hkm_bin_of);
 
-/* Held from hkm_policy_edit() to hkm_policy_commit(). */
+/* Held from hkm_policy_edit() to hkm_policy_commit() or hkm_policy_abort(). */
 static DEFINE_MUTEX(edit_lock);
 
 /*
@@ -39,17 +40,40 @@ static unsigned int bundle_spans(unsigned int class_id, u32 chunks)
 	return clamp(chunks >> cl->span_order, 1U, spans);
 }
 
+/**
+ * hkm_policy_set_w_max() - put in force the W_MAX that was asked for
+ * @policy: a policy that is being edited
+ *
+ * The learner, if enabled, goes on from there.
+ */
+void hkm_policy_set_w_max(struct hkm_policy *policy)
+{
+	policy->w_max[0] = policy->w_max_pct;
+	policy->w_max[1] = policy->w_max_pct;
+	policy->w_max_epoch++;
+}
+EXPORT_SYMBOL_IF_KUNIT(hkm_policy_set_w_max);
+
 /* Works out what follows from what was asked for. */
 static void policy_compile(struct hkm_policy *policy)
 {
-	unsigned int id, nid;
+	unsigned long dyns = 0;
+	unsigned int id, nid, i;
 
+	for (i = 0; i < HKM_NR_DYN; i++)
+		if (policy->dyn_bytes[i])
+			__set_bit(i, &dyns);
 	for (id = 0; id < HKM_NR_CLASSES; id++) {
-		policy->cap_chunks[id] = policy->cap_requested[id];
+		policy->next_class[id] = hkm_class_next(id, dyns);
+		if (!policy->learner_enabled)
+			policy->cap_chunks[id] = policy->cap_requested[id];
 		policy->bundle[id] = bundle_spans(id, policy->refill_bundle);
 	}
+	if (!policy->learner_enabled || policy->w_max_mode == HKM_WMAX_OFF)
+		hkm_policy_set_w_max(policy);
+	policy->decide.idle_ms = policy->idle_ms;
 	for (nid = 0; nid < HKM_MAX_NODES; nid++)
-		hkm_class_table_build(policy->bin_of[nid], nid);
+		hkm_class_table_build(policy->bin_of[nid], nid, dyns);
 }
 
 /**
@@ -75,12 +99,28 @@ static bool within(u32 value, u32 min, u32 max)
 	return value >= min && value <= max;
 }
 
+static bool learner_is_valid(const struct hkm_policy *policy)
+{
+	const struct hkm_decide_params *decide = &policy->decide;
+
+	return policy->learner_enabled <= 1 &&
+	       within(policy->learner_interval_ms, HKM_INTERVAL_MS_MIN,
+		      HKM_INTERVAL_MS_MAX) &&
+	       decide->dwell_mid_ms <= HKM_DWELL_MS_MAX &&
+	       decide->dwell_large_ms <= HKM_DWELL_MS_MAX &&
+	       policy->dyn_mode < HKM_NR_DYN_MODES &&
+	       policy->dyn_max <= HKM_NR_DYN &&
+	       decide->global_budget_chunks <= HKM_BUDGET_CHUNKS_MAX &&
+	       hkm_decide_params_valid(decide);
+}
+
 static bool policy_is_valid(const struct hkm_policy *policy)
 {
 	unsigned int id;
 
 	for (id = 0; id < HKM_NR_CLASSES; id++)
-		if (policy->cap_requested[id] > HKM_CAP_CHUNKS_MAX ||
+		if (policy->cap_requested[id] > HKM_CAP_LIMIT ||
+		    policy->cap_chunks[id] > HKM_CAP_LIMIT ||
 		    policy->ring_limit[id] > HKM_RING_SLOTS)
 			return false;
 	return policy->reserve_chunks <= HKM_RESERVE_CHUNKS_MAX &&
@@ -88,7 +128,11 @@ static bool policy_is_valid(const struct hkm_policy *policy)
 		      HKM_CPU_BUDGET_BYTES_MAX) &&
 	       within(policy->idle_ms, HKM_IDLE_MS_MIN, HKM_IDLE_MS_MAX) &&
 	       within(policy->refill_bundle, 1, HKM_REFILL_BUNDLE_MAX) &&
-	       within(policy->w_max_pct, HKM_W_MAX_PCT_MIN, HKM_W_MAX_PCT_MAX);
+	       within(policy->w_max_pct, HKM_W_MAX_PCT_MIN, HKM_W_MAX_PCT_MAX) &&
+	       within(policy->w_max[0], HKM_W_MAX_PCT_MIN, HKM_W_MAX_PCT_MAX) &&
+	       within(policy->w_max[1], HKM_W_MAX_PCT_MIN, HKM_W_MAX_PCT_MAX) &&
+	       policy->w_max_mode < HKM_NR_WMAX_MODES &&
+	       learner_is_valid(policy);
 }
 
 static void policy_free_rcu(struct rcu_head *rcu)
@@ -100,7 +144,7 @@ static void policy_free_rcu(struct rcu_head *rcu)
  * hkm_policy_edit() - begin a change
  *
  * Context: Task; may sleep. Others that would change the policy wait until
- * hkm_policy_commit(), if this succeeds.
+ * hkm_policy_commit() or hkm_policy_abort(), if this succeeds.
  * Return: a copy of the policy in force, which is the caller's; NULL without memory.
  */
 struct hkm_policy *hkm_policy_edit(void)
@@ -141,6 +185,18 @@ int hkm_policy_commit(struct hkm_policy *policy)
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_policy_commit);
 
+/**
+ * hkm_policy_abort() - end a change without any
+ * @policy: what hkm_policy_edit() returned; not the caller's any more
+ *
+ * Context: Task.
+ */
+void hkm_policy_abort(struct hkm_policy *policy)
+{
+	kfree(policy);
+	mutex_unlock(&edit_lock);
+}
+
 int __init hkm_policy_init(void)
 {
 	struct hkm_policy *policy = kzalloc(sizeof(*policy), GFP_KERNEL);
@@ -154,8 +210,17 @@ int __init hkm_policy_init(void)
 	policy->idle_ms = HKM_IDLE_MS;
 	policy->refill_bundle = HKM_REFILL_BUNDLE_MAX;
 	policy->w_max_pct = HKM_W_MAX_PCT;
+	policy->w_max_mode = HKM_WMAX_UCB1;
+	hkm_policy_set_w_max(policy);
+	policy->learner_enabled = 1;
+	policy->learner_interval_ms = HKM_INTERVAL_MS;
+	policy->decide = hkm_decide_defaults;
+	policy->dyn_mode = HKM_DYN_ON;
+	policy->dyn_max = HKM_NR_DYN;
+	policy->dyn_bytes[0] = hkm_classes[HKM_CLASS_DYN1].size_bytes;
 	for (id = 0; id < HKM_NR_CLASSES; id++) {
 		policy->cap_requested[id] = HKM_CAP_CHUNKS;
+		policy->cap_chunks[id] = HKM_CAP_CHUNKS;
 		policy->ring_limit[id] = HKM_RING_SLOTS;
 	}
 	policy_compile(policy);

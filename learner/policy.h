@@ -10,7 +10,15 @@
 #include <linux/rcupdate.h>
 #include <linux/types.h>
 
+#include "decide.h"
+#include "wmax.h"
 #include "../pool/size_class.h"
+
+enum hkm_dyn_mode {
+	HKM_DYN_OFF,		/* classes keep the sizes that they have */
+	HKM_DYN_ON,
+	HKM_NR_DYN_MODES
+};
 
 /**
  * struct hkm_policy - one set of decisions
@@ -19,13 +27,27 @@
  * @reserve_chunks: 64 KiB chunks kept on each node for callers that cannot sleep
  * @idle_ms: what a CPU or class has not used for this long is drained
  * @refill_bundle: most 64 KiB chunks that one refill takes
- * @w_max_pct: a block of another class may serve, if it is no larger than this
- *	share of what was asked for
+ * @w_max_pct: @w_max that was asked for
+ * @w_max_mode: enum hkm_wmax_mode
+ * @w_max_epoch: grows each time that others than the learner set @w_max
+ * @w_max: a block of another class may serve, if it is no larger than this share of
+ *	what was asked for; on CPUs of even and of odd numbers. With the learner
+ *	off, as requested
+ * @learner_enabled: whether the learner may change @cap_chunks, @w_max and @dyn_bytes,
+ *	0 or 1
+ * @learner_interval_ms: how often it decides
+ * @decide: what it goes by
+ * @dyn_mode: whether @dyn_bytes is learned
+ * @dyn_max: most dynamic classes that serve requests
+ * @dyn_bytes: per dynamic class, size of its blocks if requests are served from it,
+ *	else 0
  * @cap_requested: per class, @cap_chunks that were asked for
  * @ring_limit: per class, most slots of a CPU's ring
  * @cap_chunks: per class, 64 KiB chunks of free memory that it may hold on each
- *	node
+ *	node; with the learner off, as requested
  * @bundle: per class, spans that one refill takes; of large blocks, one
+ * @next_class: per class, the next larger one that a request may be served from, up
+ *	to 52 KiB; HKM_NR_CLASSES if there is none
  * @bin_of: per node, bin for each step of sizes, see hkm_size_step()
  * @rcu: for the policy that took its place
  *
@@ -38,11 +60,21 @@ struct hkm_policy {
 	u32 idle_ms;
 	u32 refill_bundle;
 	u32 w_max_pct;
+	u32 w_max_mode;
+	u32 w_max_epoch;
+	u32 w_max[2];
+	u32 learner_enabled;
+	u32 learner_interval_ms;
+	struct hkm_decide_params decide;
+	u32 dyn_mode;
+	u32 dyn_max;
+	u32 dyn_bytes[HKM_NR_DYN];
 	u32 cap_requested[HKM_NR_CLASSES];
 	u32 ring_limit[HKM_NR_CLASSES];
-	/* What follows is worked out from the above by hkm_policy_commit(). */
 	u32 cap_chunks[HKM_NR_CLASSES];
+	/* What follows is worked out from the above by hkm_policy_commit(). */
 	u8 bundle[HKM_NR_CLASSES];
+	u8 next_class[HKM_NR_CLASSES];
 	u8 bin_of[HKM_MAX_NODES][HKM_NR_STEPS];
 	struct rcu_head rcu;
 };
@@ -72,11 +104,16 @@ static __always_inline const u8 *hkm_policy_bins(void)
 #define HKM_REFILL_BUNDLE_MAX		HKM_SPAN_MAX_CHUNKS
 #define HKM_W_MAX_PCT_MIN		100
 #define HKM_W_MAX_PCT_MAX		200
-#define HKM_CAP_CHUNKS_MAX		32767
+#define HKM_INTERVAL_MS_MIN		100
+#define HKM_INTERVAL_MS_MAX		2000	/* shorter than a slice of hold_ms */
+#define HKM_DWELL_MS_MAX		3600000
+#define HKM_BUDGET_CHUNKS_MAX		(1U << 20)
 
+void hkm_policy_set_w_max(struct hkm_policy *policy);
 void hkm_policy_publish(struct hkm_policy *policy);
 struct hkm_policy *hkm_policy_edit(void);
 int hkm_policy_commit(struct hkm_policy *policy);
+void hkm_policy_abort(struct hkm_policy *policy);
 
 int hkm_policy_init(void);
 void hkm_policy_exit(void);

@@ -7,8 +7,11 @@
 #include <linux/kobject.h>
 #include <linux/minmax.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 #include <linux/sysfs.h>
 
+#include "history.h"
+#include "learner.h"
 #include "policy.h"
 #include "sysfs.h"
 #include "../pool/chunk.h"
@@ -32,11 +35,15 @@ static unsigned int class_id_of(const struct kobject *kobj)
  * struct knob - a file that shows a number of the policy, and may change it
  * @attr: the file
  * @offset: of a u32 in struct hkm_policy, or of an array of them, one per class
+ * @names: what stands for 0, 1 and so on; NULL after the last. NULL for a number
+ * @edit: changes what else of the policy is to change, with the class
  * @applied: called after a change that calls for more, with the class
  */
 struct knob {
 	struct kobj_attribute attr;
 	size_t offset;
+	const char * const *names;
+	void (*edit)(struct hkm_policy *policy, unsigned int class_id);
 	void (*applied)(unsigned int class_id);
 };
 
@@ -61,36 +68,58 @@ static ssize_t knob_show(struct kobject *kobj, struct kobj_attribute *attr, char
 	preempt_disable();
 	value = *knob_value(rcu_dereference_sched(hkm_policy), kobj, knob);
 	preempt_enable();
+	if (knob->names)
+		return sysfs_emit(buf, "%s\n", knob->names[value]);
 	return sysfs_emit(buf, "%u\n", value);
+}
+
+/* Whether there is nothing behind a 0 byte, where parsers would not see it. */
+static bool is_text(const char *buf, size_t count)
+{
+	return strnlen(buf, count) == count;
+}
+
+static int knob_parse(const struct knob *knob, const char *buf, u32 *value)
+{
+	int index;
+
+	if (!knob->names)
+		return kstrtou32(buf, 10, value);
+	index = __sysfs_match_string(knob->names, -1, buf);
+	*value = index;
+	return min(index, 0);
 }
 
 static ssize_t knob_store(struct kobject *kobj, struct kobj_attribute *attr,
 			  const char *buf, size_t count)
 {
 	const struct knob *knob = container_of(attr, struct knob, attr);
+	unsigned int class_id = is_class_dir(kobj) ? class_id_of(kobj) : 0;
 	struct hkm_policy *policy;
 	u32 value;
 	int err;
 
-	if (kstrtou32(buf, 10, &value))
+	if (!is_text(buf, count) || knob_parse(knob, buf, &value))
 		return -EINVAL;
 	policy = hkm_policy_edit();
 	if (!policy)
 		return -ENOMEM;
 	*knob_value(policy, kobj, knob) = value;
+	if (knob->edit)
+		knob->edit(policy, class_id);
 	err = hkm_policy_commit(policy);
 	if (err)
 		return err;
 	if (knob->applied)
-		knob->applied(is_class_dir(kobj) ? class_id_of(kobj) : 0);
+		knob->applied(class_id);
 	return count;
 }
 
-#define KNOB(name, field, applied_fn)					\
+#define KNOB(name, field, ...)						\
 static struct knob name##_knob = {					\
 	.attr = __ATTR(name, 0644, knob_show, knob_store),		\
 	.offset = offsetof(struct hkm_policy, field),			\
-	.applied = applied_fn,						\
+	__VA_ARGS__							\
 }
 
 #define KNOB_RO(name, field)						\
@@ -115,16 +144,71 @@ static void all_parked_changed(unsigned int class_id)
 		hkm_reclaim_unpark(class_id);
 }
 
-KNOB(cap, cap_requested, NULL);
+/* The learner, if enabled, goes on from there. */
+static void cap_edit(struct hkm_policy *policy, unsigned int class_id)
+{
+	policy->cap_chunks[class_id] = policy->cap_requested[class_id];
+}
+
+static void w_max_edit(struct hkm_policy *policy, unsigned int class_id)
+{
+	hkm_policy_set_w_max(policy);
+}
+
+static void learner_changed(unsigned int class_id)
+{
+	hkm_learner_wake();
+}
+
+KNOB(cap, cap_requested, .edit = cap_edit);
 KNOB_RO(cap_effective, cap_chunks);
-KNOB(ring_limit, ring_limit, parked_changed);
+KNOB(ring_limit, ring_limit, .applied = parked_changed);
 
 KNOB_RO(generation, generation);
-KNOB(reserve_chunks, reserve_chunks, reserve_changed);
-KNOB(cpu_budget_bytes, cpu_budget_bytes, all_parked_changed);
-KNOB(idle_ms, idle_ms, NULL);
-KNOB(refill_bundle, refill_bundle, NULL);
-KNOB(w_max_pct, w_max_pct, NULL);
+KNOB(reserve_chunks, reserve_chunks, .applied = reserve_changed);
+KNOB(cpu_budget_bytes, cpu_budget_bytes, .applied = all_parked_changed);
+KNOB(idle_ms, idle_ms);
+KNOB(refill_bundle, refill_bundle);
+KNOB(w_max_pct, w_max_pct, .edit = w_max_edit);
+KNOB_RO(w_max_pct_effective, w_max[0]);
+
+static const char * const controller_names[] = {
+	[HKM_CONTROLLER_STEP]	= "step",
+	[HKM_CONTROLLER_COST]	= "cost",
+	NULL
+};
+
+static const char * const w_max_mode_names[] = {
+	[HKM_WMAX_OFF]	= "off",
+	[HKM_WMAX_UCB1]	= "ucb1",
+	NULL
+};
+
+#define LEARNER_KNOB(name, field, ...) \
+	KNOB(name, field, .applied = learner_changed, __VA_ARGS__)
+
+static const char * const dyn_mode_names[] = {
+	[HKM_DYN_OFF]	= "off",
+	[HKM_DYN_ON]	= "on",
+	NULL
+};
+
+LEARNER_KNOB(enabled, learner_enabled);
+LEARNER_KNOB(controller, decide.controller, .names = controller_names);
+LEARNER_KNOB(interval_ms, learner_interval_ms);
+LEARNER_KNOB(target_mid_bp, decide.target_mid_bp);
+LEARNER_KNOB(target_large_bp, decide.target_large_bp);
+LEARNER_KNOB(band_bp, decide.band_bp);
+LEARNER_KNOB(cap_step, decide.cap_step);
+LEARNER_KNOB(cap_min, decide.cap_min);
+LEARNER_KNOB(cap_max, decide.cap_max);
+LEARNER_KNOB(dwell_mid_ms, decide.dwell_mid_ms);
+LEARNER_KNOB(dwell_large_ms, decide.dwell_large_ms);
+LEARNER_KNOB(global_budget_chunks, decide.global_budget_chunks);
+LEARNER_KNOB(w_max_mode, w_max_mode, .names = w_max_mode_names);
+LEARNER_KNOB(dyn_mode, dyn_mode, .names = dyn_mode_names);
+LEARNER_KNOB(dyn_max, dyn_max);
+#undef LEARNER_KNOB
 #undef KNOB
 #undef KNOB_RO
 
@@ -139,6 +223,23 @@ static long class_sum(unsigned int class_id, long (*count)(unsigned int bin))
 	return sum;
 }
 
+/* A dynamic class that serves nothing, nor has a block left, has no size. */
+static u32 class_bytes(unsigned int class_id)
+{
+	const struct hkm_policy *policy;
+	u32 bytes = 0;
+
+	/* One section: the class keeps its size until its end. */
+	preempt_disable();
+	policy = rcu_dereference_sched(hkm_policy);
+	if (!hkm_class_is_dyn(class_id) ||
+	    policy->dyn_bytes[class_id - HKM_CLASS_DYN1] ||
+	    class_sum(class_id, hkm_chunk_count))
+		bytes = hkm_classes[class_id].size_bytes;
+	preempt_enable();
+	return bytes;
+}
+
 #define CLASS_ATTR(name, format, value)					\
 static ssize_t name##_show(struct kobject *kobj,			\
 			   struct kobj_attribute *attr, char *buf)	\
@@ -151,7 +252,7 @@ static ssize_t name##_show(struct kobject *kobj,			\
 }									\
 static struct kobj_attribute name##_attr = __ATTR_RO(name)
 
-CLASS_ATTR(size_bytes, "%u", hkm_classes[id].size_bytes);
+CLASS_ATTR(size_bytes, "%u", class_bytes(id));
 CLASS_ATTR(chunks, "%ld", class_sum(id, hkm_chunk_count));
 CLASS_ATTR(inventory_chunks, "%ld", class_sum(id, hkm_inventory_count));
 CLASS_ATTR(objects_live, "%lld", hkm_stats_live(&sum));
@@ -200,12 +301,60 @@ static struct attribute *policy_attrs[] = {
 	&idle_ms_knob.attr.attr,
 	&refill_bundle_knob.attr.attr,
 	&w_max_pct_knob.attr.attr,
+	&w_max_pct_effective_knob.attr.attr,
 	NULL
 };
 
 static const struct attribute_group policy_group = {
 	.name	= "policy",
 	.attrs	= policy_attrs,
+};
+
+static ssize_t decisions_show(struct kobject *kobj, struct kobj_attribute *attr,
+			      char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", hkm_history_nr());
+}
+
+static ssize_t last_decision_show(struct kobject *kobj,
+				  struct kobj_attribute *attr, char *buf)
+{
+	struct hkm_event event;
+	char line[HKM_EVENT_CHARS];
+
+	if (!hkm_history_get(0, &event))
+		return sysfs_emit(buf, "none\n");
+	hkm_event_print(&event, line);
+	return sysfs_emit(buf, "%s\n", line);
+}
+
+static struct kobj_attribute decisions_attr = __ATTR_RO(decisions);
+static struct kobj_attribute last_decision_attr = __ATTR_RO(last_decision);
+
+static struct attribute *learner_attrs[] = {
+	&enabled_knob.attr.attr,
+	&controller_knob.attr.attr,
+	&interval_ms_knob.attr.attr,
+	&target_mid_bp_knob.attr.attr,
+	&target_large_bp_knob.attr.attr,
+	&band_bp_knob.attr.attr,
+	&cap_step_knob.attr.attr,
+	&cap_min_knob.attr.attr,
+	&cap_max_knob.attr.attr,
+	&dwell_mid_ms_knob.attr.attr,
+	&dwell_large_ms_knob.attr.attr,
+	&global_budget_chunks_knob.attr.attr,
+	&w_max_mode_knob.attr.attr,
+	&dyn_mode_knob.attr.attr,
+	&dyn_max_knob.attr.attr,
+	&decisions_attr.attr,
+	&last_decision_attr.attr,
+	NULL
+};
+
+static const struct attribute_group learner_group = {
+	.name	= "learner",
+	.attrs	= learner_attrs,
 };
 
 /* Read while CPUs go on counting, a term may be a few blocks short of none. */
@@ -250,7 +399,7 @@ static const struct attribute_group total_group = {
 static ssize_t trim_store(struct kobject *kobj, struct kobj_attribute *attr,
 			  const char *buf, size_t count)
 {
-	if (!sysfs_streq(buf, "1"))
+	if (!is_text(buf, count) || !sysfs_streq(buf, "1"))
 		return -EINVAL;
 	hkm_reclaim_all();
 	return count;
@@ -270,6 +419,7 @@ static const struct attribute_group root_group = {
 static const struct attribute_group *root_groups[] = {
 	&root_group,
 	&policy_group,
+	&learner_group,
 	&total_group,
 	NULL
 };

@@ -30,7 +30,7 @@
 
 static unsigned int site_home(unsigned long site)
 {
-	return hash_long(site, ilog2(HKM_NR_SHARDS));
+	return hash_long(site, ilog2(HKM_NR_HOMES));
 }
 
 /* Bytes of a block that are its holder's; 0 if @p is none, or free. */
@@ -87,19 +87,42 @@ static void *block_deliver(void *block, size_t size, gfp_t flags,
 	return block;
 }
 
-/* Ends alloc_fast()'s section. NULL if neither CPU nor shared tier has stock. */
+/* In alloc_fast()'s section. NULL if neither CPU nor shared tier has stock. */
+static __always_inline void *stock_take(struct hkm_cpu *cpu, unsigned int bin,
+					unsigned int home, bool *zeroed)
+{
+	void *block = NULL;
+
+	if (likely(cpu != &hkm_cpu_busy))
+		return hkm_cpu_alloc(hkm_cpu_own(cpu), bin, home, zeroed);
+	if (hkm_freelist_pop(bin, home, &block, 1) ||
+	    hkm_remote_drain(bin, home, &block, 1))
+		hkm_count(bin, HKM_slow_allocs);
+	return block;
+}
+
+/* The same, and ends that section. */
 static __always_inline void *alloc_stocked(struct hkm_cpu *cpu,
 					   unsigned int bin,
 					   unsigned int home, bool *zeroed)
 {
-	void *block = NULL;
+	void *block = stock_take(cpu, bin, home, zeroed);
 
-	if (likely(cpu != &hkm_cpu_busy)) {
-		block = hkm_cpu_alloc(hkm_cpu_own(cpu), bin, home, zeroed);
-	} else if (hkm_freelist_pop(bin, home, &block, 1) ||
-		   hkm_remote_drain(bin, home, &block, 1)) {
-		hkm_count(bin, HKM_slow_allocs);
-	}
+	hkm_cpu_leave(cpu);
+	preempt_enable();
+	return block;
+}
+
+/* The same; the caller that gets NULL holds the class. */
+static __always_inline void *alloc_stocked_or_hold(struct hkm_cpu *cpu,
+						   unsigned int bin,
+						   unsigned int home,
+						   bool *zeroed)
+{
+	void *block = stock_take(cpu, bin, home, zeroed);
+
+	if (unlikely(!block))
+		hkm_class_hold(bin);
 	hkm_cpu_leave(cpu);
 	preempt_enable();
 	return block;
@@ -208,6 +231,19 @@ static noinline void *alloc_larger(unsigned int *bin, unsigned int home,
 	return block;
 }
 
+/* The class that may serve a request of another; HKM_NR_CLASSES: none. */
+static unsigned int substitute_class(unsigned int class_id, size_t size)
+{
+	const struct hkm_policy *policy = rcu_dereference_sched(hkm_policy);
+	unsigned int other = policy->next_class[class_id];
+
+	if (other == HKM_NR_CLASSES ||
+	    hkm_classes[other].size_bytes >
+	    size * policy->w_max[smp_processor_id() & 1] / 100)
+		return HKM_NR_CLASSES;
+	return other;
+}
+
 /*
  * There is no block of the class, but perhaps one is stocked that is larger by no
  * more than the policy allows. Not for powers of two, which are to be aligned.
@@ -215,24 +251,55 @@ static noinline void *alloc_larger(unsigned int *bin, unsigned int home,
 static noinline void *alloc_substitute(unsigned int *bin, size_t size,
 				       unsigned int home, bool *zeroed)
 {
-	unsigned int class_id = hkm_bin_class(*bin), w_max_pct, other;
+	unsigned int class_id = hkm_bin_class(*bin), other;
 	void *block;
 
 	if (hkm_class_is_large(class_id) || is_power_of_2(size))
 		return NULL;
+	/* One section: what the policy has is so until its end. */
 	preempt_disable();
-	w_max_pct = rcu_dereference_sched(hkm_policy)->w_max_pct;
-	preempt_enable();
-	class_id = hkm_class_next(class_id, size * w_max_pct / 100);
-	if (class_id == HKM_NR_CLASSES)
+	class_id = substitute_class(class_id, size);
+	if (class_id == HKM_NR_CLASSES) {
+		preempt_enable();
 		return NULL;
+	}
 	other = *bin - hkm_bin_class(*bin) + class_id;
-	preempt_disable();
 	block = alloc_stocked(hkm_cpu_enter(), other, home, zeroed);
 	if (block) {
 		hkm_count(other, HKM_substitutes);
 		*bin = other;
 	}
+	return block;
+}
+
+/* As many as the refill after them brings, more or less. */
+#define BORROWS_IN_A_ROW	16
+/* Per bin, misses in a row that another class served. Any CPU's: it is a hint. */
+static u8 borrowed[HKM_MAX_BINS];
+
+/*
+ * A block of another class, some times, then new ones of its own: in turn. What is
+ * borrowed goes back where it came from; a class that borrowed each time would never
+ * come to have blocks of its own, and each of its requests would end up here.
+ */
+static void *alloc_borrow_or_refill(unsigned int *bin, size_t size, gfp_t flags,
+				    unsigned int home, bool *zeroed)
+{
+	u8 so_far = READ_ONCE(borrowed[*bin]);
+	bool own_first = so_far >= BORROWS_IN_A_ROW;
+	unsigned int own = *bin;
+	void *block = NULL;
+
+	if (!own_first)
+		block = alloc_substitute(bin, size, home, zeroed);
+	if (!block && !in_nmi())
+		block = refill(own, home, flags, zeroed);
+	if (!block && own_first)
+		block = alloc_substitute(bin, size, home, zeroed);
+	if (block && *bin == own)
+		WRITE_ONCE(borrowed[own], 0);
+	else if (block && !own_first)
+		WRITE_ONCE(borrowed[own], so_far + 1);
 	return block;
 }
 
@@ -251,16 +318,17 @@ static void *pool_slow(size_t size, gfp_t flags, unsigned int bin,
 	block = alloc_sample(size, flags, bin, site, cpu);
 	if (unlikely(block))
 		return block;
-	block = alloc_stocked(cpu, bin, home, &zeroed);
+	block = alloc_stocked_or_hold(cpu, bin, home, &zeroed);
 	if (unlikely(!block)) {
+		unsigned int held = bin;
+
 		might_alloc(flags);
-		block = alloc_substitute(&bin, size, home, &zeroed);
-		if (!block && !in_nmi())
-			block = refill(bin, home, flags, &zeroed);
+		block = alloc_borrow_or_refill(&bin, size, flags, home, &zeroed);
 		if (unlikely(!block))
 			block = alloc_larger(&bin, home, !in_nmi(), &zeroed);
 		if (unlikely(!block) && !in_nmi())
 			block = alloc_reserved(bin, home, flags);
+		hkm_class_put(held);
 	}
 	if (unlikely(!block)) {
 		hkm_count(bin, HKM_unserved);
@@ -305,12 +373,15 @@ static void *alloc_on_node(size_t size, gfp_t flags, int nid, unsigned long site
 	might_alloc(flags);
 	preempt_disable();
 	bin = bin_of(rcu_dereference_sched(hkm_policy)->bin_of[nid], size);
-	block = alloc_stocked(hkm_cpu_enter(), bin, home, &zeroed);
-	if (!block && !in_nmi())
-		block = hkm_alloc_refill(bin, home, nid, flags | __GFP_THISNODE,
-					 &zeroed);
-	if (!block && !in_nmi() && may_use_reserve(flags))
-		block = hkm_alloc_reserved(bin, home);
+	block = alloc_stocked_or_hold(hkm_cpu_enter(), bin, home, &zeroed);
+	if (!block) {
+		if (!in_nmi())
+			block = hkm_alloc_refill(bin, home, nid,
+						 flags | __GFP_THISNODE, &zeroed);
+		if (!block && !in_nmi() && may_use_reserve(flags))
+			block = hkm_alloc_reserved(bin, home);
+		hkm_class_put(bin);
+	}
 	if (block) {
 		block = block_deliver(block, size, flags, bin, site, zeroed);
 		hkm_leak_alloc(block, hkm_classes[bin].size_bytes, flags);
@@ -524,12 +595,17 @@ void *hkm_kmalloc_nolock(size_t size, gfp_t flags)
 	if (unlikely(block))
 		return block;
 	home = site_home(_RET_IP_);
-	block = alloc_stocked(cpu, bin, home, &zeroed) ?:
-		alloc_substitute(&bin, size, home, &zeroed);
-	if (!block && many_nodes())
-		block = alloc_far(bin, home, &zeroed);
-	if (!block)
-		block = alloc_larger(&bin, home, false, &zeroed);
+	block = alloc_stocked_or_hold(cpu, bin, home, &zeroed);
+	if (!block) {
+		unsigned int held = bin;
+
+		block = alloc_substitute(&bin, size, home, &zeroed);
+		if (!block && many_nodes())
+			block = alloc_far(bin, home, &zeroed);
+		if (!block)
+			block = alloc_larger(&bin, home, false, &zeroed);
+		hkm_class_put(held);
+	}
 	if (!block) {
 		hkm_count(bin, HKM_unserved);
 		return NULL;

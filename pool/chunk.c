@@ -39,6 +39,18 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_test_pages_left);
 unsigned int hkm_test_order_max = UINT_MAX;
 EXPORT_SYMBOL_IF_KUNIT(hkm_test_order_max);
 
+/* Test hook: called before the page allocator is asked. */
+void (*hkm_test_pages_wait)(void);
+EXPORT_SYMBOL_IF_KUNIT(hkm_test_pages_wait);
+
+static void test_pages_wait(void)
+{
+	typeof(hkm_test_pages_wait) wait = READ_ONCE(hkm_test_pages_wait);
+
+	if (unlikely(wait))
+		wait();
+}
+
 static bool test_chunk_fails(void)
 {
 	if (likely(hkm_test_pages_left < 0))
@@ -51,6 +63,8 @@ static bool test_order_fails(unsigned int order)
 	return order > READ_ONCE(hkm_test_order_max);
 }
 #else
+static void test_pages_wait(void) { }
+
 static bool test_chunk_fails(void)
 {
 	return false;
@@ -75,6 +89,7 @@ struct page *hkm_pages_get(int nid, gfp_t gfp, unsigned int order)
 {
 	struct page *page;
 
+	test_pages_wait();
 	if (test_order_fails(order))
 		return NULL;
 	page = nid == NUMA_NO_NODE ? alloc_pages(gfp, order) :
@@ -342,6 +357,7 @@ void hkm_chunk_release(struct hkm_chunk *chunk)
 		hkm_debug_release(chunk);
 	trace_trim(chunk->bin, chunk->base, hkm_chunk_bytes(chunk));
 	chunk_account(chunk, -1);
+	hkm_count(chunk->bin, HKM_releases);
 	if (!hkm_reserve_claim(chunk))
 		atomic_long_add(1L << chunk->order, &pages_leaving);
 	chunk_unmap(chunk);

@@ -41,7 +41,8 @@ struct hkm_slot {
  * @slot_magic: of the distance between slots: that of blocks, but in an area
  * @ring_offset: where in a CPU's front end the class's ring is
  * @bin: size class and node
- * @home: shard of the call site that it was allocated for
+ * @home: shard of the call site that it was allocated for, or beside it the one of
+ *	those that drain, see trim.c
  * @order: of the page block: of a span of 1 to 16 chunks, or less in a fragment
  * @claimed: the reserve waits for it
  * @nr_blocks: blocks in it
@@ -54,7 +55,7 @@ struct hkm_slot {
  *
  * Constant from hkm_chunk_create() on, but for @slot; for @claimed, @nr_free, @chain and
  * @next, which trim or the inventory own; and for @home, which a refill sets while
- * all blocks are its own.
+ * all blocks are its own, and trim while some are.
  */
 struct hkm_chunk {
 	void *base;
@@ -233,6 +234,7 @@ long hkm_chunk_pages_leaving(void);
 #if IS_ENABLED(CONFIG_KUNIT)
 extern int hkm_test_pages_left;
 extern unsigned int hkm_test_order_max;
+extern void (*hkm_test_pages_wait)(void);
 #endif
 
 #endif /* _HKM_CHUNK_H */

@@ -42,6 +42,8 @@
 /* Set at init. */
 struct hkm_counters __percpu *hkm_counters;
 EXPORT_SYMBOL_IF_KUNIT(hkm_counters);
+struct hkm_histogram __percpu *hkm_histogram;
+EXPORT_SYMBOL_IF_KUNIT(hkm_histogram);
 
 DEFINE_PER_CPU(struct hkm_cpu *, hkm_cpu_mine);
 
@@ -115,8 +117,10 @@ static void bin_flush(struct hkm_cpu *cpu, unsigned int bin)
 			run_flush(cpu, &ring->run[i], bin);
 	if (ring->nr)
 		ring_flush(ring, bin, ring->nr);
+	if (!ring->limit)
+		return;
 	hkm_cpu_budget(cpu)->parked_bytes -= ring->limit * hkm_classes[bin].size_bytes;
-	ring->limit = 0;
+	WRITE_ONCE(ring->limit, 0);
 }
 
 /* Moves the hand by one bin, and takes that one's room if it is idle. */
@@ -367,8 +371,11 @@ int __init hkm_cpu_init(void)
 
 	hkm_counters = __alloc_percpu(hkm_nr_bins * sizeof(*hkm_counters),
 				      __alignof__(*hkm_counters));
-	if (!hkm_counters)
+	hkm_histogram = alloc_percpu(struct hkm_histogram);
+	if (!hkm_counters || !hkm_histogram) {
+		hkm_cpu_exit();
 		return -ENOMEM;
+	}
 	for_each_possible_cpu(i) {
 		/* Powers of two come aligned to their size. */
 		cpu = kvzalloc_node(roundup_pow_of_two(bytes), GFP_KERNEL,
@@ -441,5 +448,6 @@ void hkm_cpu_exit(void)
 
 	for_each_possible_cpu(i)
 		kvfree(hkm_cpu_of(i));
+	free_percpu(hkm_histogram);
 	free_percpu(hkm_counters);
 }

@@ -94,21 +94,33 @@ static inline struct hkm_cpu_budget *hkm_cpu_budget(const struct hkm_cpu *cpu)
  * struct hkm_counters - what one CPU counts for one bin
  * @shared: blocks put in the shared tier, less those taken out
  * @moving: blocks on their way between tiers, less those that have arrived
+ * @holds: requests that hold the class, see hkm_class_hold()
  * @asked: requests whose size was noted
  * @asked_bytes: what these asked for
  * @slow: HKM_SLOW_COUNTERS
  *
  * By this_cpu_add() from any context. What one CPU puts in another may take out:
- * @shared and @moving tell something in sum only. The size is a power of two: a
+ * @shared, @moving and @holds tell something in sum only. The size is a power of two: a
  * shift finds the counters of a bin.
  */
 struct hkm_counters {
 	s64 shared;
 	s64 moving;
+	s64 holds;
 	u64 asked;
 	u64 asked_bytes;
 	u64 slow[HKM_NR_COUNTERS];
 } __aligned(256);
+
+/**
+ * struct hkm_histogram - requests that one CPU served off the hot path
+ * @nr: by hkm_size_step() of the size asked for
+ */
+struct hkm_histogram {
+	u64 nr[HKM_NR_STEPS];
+};
+
+extern struct hkm_histogram __percpu *hkm_histogram;
 
 /* By bin. */
 extern struct hkm_counters __percpu *hkm_counters;
@@ -170,8 +182,39 @@ static inline void hkm_count_moving(unsigned int bin, long nr)
  */
 static inline void hkm_count_asked(unsigned int bin, size_t bytes)
 {
+	size_t step = hkm_size_step(bytes);
+
 	this_cpu_inc(hkm_counters[bin].asked);
 	this_cpu_add(hkm_counters[bin].asked_bytes, bytes);
+	if (likely(step < HKM_NR_STEPS))
+		this_cpu_inc(hkm_histogram->nr[step]);
+}
+
+/**
+ * hkm_class_hold() - keep a class as it is
+ * @bin: of the class
+ *
+ * For a request that will leave the section in which it found the class, by a
+ * policy; see dyn_class.c.
+ *
+ * Context: Any, with preemption off.
+ */
+static inline void hkm_class_hold(unsigned int bin)
+{
+	this_cpu_inc(hkm_counters[bin].holds);
+}
+
+/**
+ * hkm_class_put() - undo one hkm_class_hold()
+ * @bin: the same
+ *
+ * Context: Any; on any CPU.
+ */
+static inline void hkm_class_put(unsigned int bin)
+{
+	/* After chunks were counted. Pairs with smp_rmb() in bin_held(). */
+	smp_wmb();
+	this_cpu_dec(hkm_counters[bin].holds);
 }
 
 /* The front end of any CPU, for looking at. */

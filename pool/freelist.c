@@ -89,9 +89,10 @@ static u64 block_id(const void *block)
 	return ((unsigned long)block - PAGE_OFFSET) >> HKM_GRAIN_SHIFT;
 }
 
+/* Trim may change it. */
 static unsigned int block_home(const void *block)
 {
-	return hkm_chunk_resolve(hkm_map_lookup(block), block)->home;
+	return READ_ONCE(hkm_chunk_resolve(hkm_map_lookup(block), block)->home);
 }
 
 /* Claims a block's slot for a chain. False: it was in the shared tier. */
@@ -190,12 +191,17 @@ chain_take(unsigned int bin, unsigned int home, struct hkm_slot *slot,
 	return nr;
 }
 
-/* The stocked shard to look at next: @home first, then the ones after it. */
+/*
+ * The stocked shard to look at next: @home first, then those after it; and only then
+ * the ones of chunks that drain.
+ */
 static unsigned int mask_next(u64 mask, unsigned int home)
 {
-	u64 turned = (mask >> home) | (mask << (-home & 63));
+	u32 turned = ror32(mask, home);
 
-	return (home + __ffs64(turned)) & (HKM_NR_SHARDS - 1);
+	if (likely(turned))
+		return (home + __ffs64(turned)) & (HKM_NR_HOMES - 1);
+	return __ffs64(mask);
 }
 
 /**

@@ -12,7 +12,10 @@
 
 #include "size_class.h"
 
-#define HKM_NR_SHARDS	64
+/* One for each call site's hash, and beside it one for its chunks that drain. */
+#define HKM_NR_HOMES	32
+#define HKM_DRAINS	HKM_NR_HOMES
+#define HKM_NR_SHARDS	(2 * HKM_NR_HOMES)
 
 struct hkm_chunk;
 struct hkm_slot;

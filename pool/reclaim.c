@@ -33,11 +33,13 @@
 #include "reserve.h"
 #include "trim.h"
 #include "../include/hkm_compat.h"
+#include "../learner/learner.h"
 #include "../learner/policy.h"
 
 #define TICK_MS		1000
-/* Ticks between fruitless passes double up to this. */
+/* Ticks between fruitless passes double up to this; to less, the more there is to gain. */
 #define PAUSE_MAX	64
+#define PAUSE_MIN	3
 /* Interrupts sent to a CPU that was busy each time. */
 #define FLUSH_TRIES	10
 
@@ -68,6 +70,9 @@ static struct {
 	u8 next_pause;
 	unsigned int missing;
 } reserve_age;
+
+/* Memory was given back that CAP would have let stay. */
+static bool forced;
 
 /* Some of the bins, one bit each. */
 struct bin_set {
@@ -181,6 +186,12 @@ static void cpus_age(unsigned int idle_ticks, struct bin_set *all)
 	}
 }
 
+/* Most ticks to leave out for a bin that holds @excess chunks more than @keep. */
+static long pause_max(long keep, long excess)
+{
+	return clamp_t(long, PAUSE_MAX * keep / excess, PAUSE_MIN, PAUSE_MAX);
+}
+
 static void bin_tick(unsigned int bin, long cap, bool idle)
 {
 	struct bin_age *age = &bin_ages[bin];
@@ -203,7 +214,8 @@ static void bin_tick(unsigned int bin, long cap, bool idle)
 			age->next_pause = 0;
 		} else {
 			/* What is free is scattered, and may be for long. */
-			age->next_pause = min(2 * age->next_pause + 1, PAUSE_MAX);
+			age->next_pause = min_t(long, 2 * age->next_pause + 1,
+						pause_max(keep, held - keep));
 			age->pause = age->next_pause;
 			age->live = live;
 		}
@@ -337,6 +349,7 @@ static void tick_work_fn(struct work_struct *work)
 	unsigned int bin;
 
 	hkm_reclaim_tick();
+	hkm_learner_kick();
 	for (bin = 0; bin < hkm_nr_bins; bin++)
 		if (hkm_chunk_count(bin))
 			return hkm_reclaim_kick();
@@ -354,6 +367,20 @@ bool hkm_reclaim_at_cap(unsigned int bin)
 	return READ_ONCE(bin_ages[bin].at_cap);
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_reclaim_at_cap);
+
+/**
+ * hkm_reclaim_was_forced() - tell whether memory was given back whatever the CAP
+ *
+ * For the one caller there is: it is told once.
+ *
+ * Context: Any.
+ * Return: true if so since the latest call.
+ */
+bool hkm_reclaim_was_forced(void)
+{
+	return READ_ONCE(forced) && xchg(&forced, false);
+}
+EXPORT_SYMBOL_IF_KUNIT(hkm_reclaim_was_forced);
 
 /**
  * hkm_reclaim_unpark() - move what all CPUs park of a class to the shared tier
@@ -392,6 +419,7 @@ long hkm_reclaim_all(void)
 	for (bin = 0; bin < hkm_nr_bins; bin++)
 		nr += hkm_trim_bin_locked(bin, 0);
 	mutex_unlock(&hkm_trim_lock);
+	WRITE_ONCE(forced, true);
 	return nr;
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_reclaim_all);
@@ -434,6 +462,7 @@ static unsigned long shrink_scan(struct shrinker *shrinker,
 
 	for (bin = 0; bin < hkm_nr_bins && nr < sc->nr_to_scan; bin++)
 		nr += hkm_inventory_shrink(bin, 0, sc->nr_to_scan - nr);
+	WRITE_ONCE(forced, true);
 	if (nr >= sc->nr_to_scan)
 		return nr;
 	if (!mutex_trylock(&hkm_trim_lock))

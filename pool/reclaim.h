@@ -15,6 +15,7 @@ void hkm_reclaim_tick(void);
 void hkm_reclaim_unpark(unsigned int class_id);
 long hkm_reclaim_all(void);
 bool hkm_reclaim_at_cap(unsigned int bin);
+bool hkm_reclaim_was_forced(void);
 
 #if IS_ENABLED(CONFIG_KUNIT)
 void hkm_test_tick_own(bool own);

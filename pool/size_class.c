@@ -4,9 +4,10 @@
  *
  * The fixed sizes follow the requests that kmalloc() serves worst: above
  * 8 KiB each call goes to the page allocator, and order 4 (33-64 KiB) is not
- * even kept in its per-CPU lists. One class more takes its size from a module
- * parameter, to fill the gap that costs a workload most. Large sizes, from 64 KiB
- * on, are kmalloc()'s own powers of two: nothing is left over in a span.
+ * even kept in its per-CPU lists. Dynamic classes take their sizes from the load,
+ * to fill the gaps that cost it most; the first has that of a module parameter to
+ * begin with. Large sizes, from 64 KiB on, are kmalloc()'s own powers of two: nothing
+ * is left over in a span.
  */
 #include <linux/errno.h>
 #include <linux/log2.h>
@@ -25,6 +26,13 @@ struct hkm_class hkm_classes[HKM_MAX_BINS] = {
 	[HKM_CLASS_32K]	 = { .name = "32k",  .size_bytes = SZ_32K },
 	[HKM_CLASS_52K]	 = { .name = "52k",  .size_bytes = HKM_MAX_BYTES },
 	[HKM_CLASS_DYN1] = { .name = "dyn1" },
+	[HKM_CLASS_DYN1 + 1] = { .name = "dyn2" },
+	[HKM_CLASS_DYN1 + 2] = { .name = "dyn3" },
+	[HKM_CLASS_DYN1 + 3] = { .name = "dyn4" },
+	[HKM_CLASS_DYN1 + 4] = { .name = "dyn5" },
+	[HKM_CLASS_DYN1 + 5] = { .name = "dyn6" },
+	[HKM_CLASS_DYN1 + 6] = { .name = "dyn7" },
+	[HKM_CLASS_DYN1 + 7] = { .name = "dyn8" },
 	[HKM_CLASS_64K]	 = { .name = "64k",  .size_bytes = SZ_64K },
 	[HKM_CLASS_128K] = { .name = "128k", .size_bytes = SZ_128K },
 	[HKM_CLASS_256K] = { .name = "256k", .size_bytes = SZ_256K },
@@ -49,8 +57,8 @@ static unsigned long span_waste(unsigned long span_bytes, u32 size_bytes)
  *	of two; 0 for a class not in use
  *
  * A block of a chunk or more is a span by itself. Of others, one chunk makes a
- * span where its blocks leave at most 1/8 of it unused; else the smallest span of
- * up to four chunks that leaves the smallest share.
+ * span where its blocks leave at most 1/16 of it unused; else the smallest span of
+ * up to four chunks, and of HKM_MAX_BLOCKS, that leaves the smallest share.
  */
 void hkm_class_set(struct hkm_class *cl, u32 size_bytes)
 {
@@ -64,11 +72,13 @@ void hkm_class_set(struct hkm_class *cl, u32 size_bytes)
 
 	if (size_bytes >= HKM_CHUNK_BYTES) {
 		cl->span_order = ilog2(size_bytes) - HKM_CHUNK_SHIFT;
-	} else if (best > HKM_CHUNK_BYTES / 8) {
+	} else if (best > HKM_CHUNK_BYTES / 16) {
 		for (order = 1; HKM_SPAN_MAX_CHUNKS >> order; order++) {
 			unsigned long waste = span_waste(HKM_CHUNK_BYTES << order,
 							 size_bytes);
 
+			if ((HKM_CHUNK_BYTES << order) / size_bytes > HKM_MAX_BLOCKS)
+				break;
 			/* Shares of different spans: compare crosswise. */
 			if (waste < best << (order - cl->span_order)) {
 				best = waste;
@@ -81,14 +91,19 @@ void hkm_class_set(struct hkm_class *cl, u32 size_bytes)
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_class_set);
 
-/* The smallest class of at least @need bytes, and aligned to @align. */
-static unsigned int class_smallest(u32 need, u32 align)
+/*
+ * The smallest class of at least @need bytes, and aligned to @align; of the dynamic
+ * ones, those whose bits are set in @dyns.
+ */
+static unsigned int class_smallest(u32 need, u32 align, unsigned long dyns)
 {
 	unsigned int best = HKM_NR_CLASSES, id;
 
 	for (id = 0; id < HKM_NR_CLASSES; id++) {
 		u32 have = hkm_classes[id].size_bytes;
 
+		if (hkm_class_is_dyn(id) && !(dyns & BIT(id - HKM_CLASS_DYN1)))
+			continue;
 		if (have >= need && have % align == 0 &&
 		    (best == HKM_NR_CLASSES ||
 		     have < hkm_classes[best].size_bytes))
@@ -100,16 +115,17 @@ static unsigned int class_smallest(u32 need, u32 align)
 /**
  * hkm_class_next() - the next larger class
  * @class_id: a class that is not large
- * @most: most bytes that a block may have
+ * @dyns: dynamic classes that serve requests, one bit each
  *
- * Return: the smallest such class; HKM_NR_CLASSES if there is none.
+ * Return: the smallest such class that is not large either; HKM_NR_CLASSES if there
+ * is none.
  */
-unsigned int hkm_class_next(unsigned int class_id, u32 most)
+unsigned int hkm_class_next(unsigned int class_id, unsigned long dyns)
 {
 	unsigned int id = class_smallest(hkm_classes[class_id].size_bytes + 1,
-					 HKM_GRAIN_BYTES);
+					 HKM_GRAIN_BYTES, dyns);
 
-	return id < HKM_NR_CLASSES && hkm_classes[id].size_bytes <= most ? id : HKM_NR_CLASSES;
+	return hkm_class_is_large(id) ? HKM_NR_CLASSES : id;
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_class_next);
 
@@ -117,21 +133,22 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_class_next);
  * hkm_class_table_build() - smallest class for each step of sizes
  * @table: filled with its bins, see hkm_size_step()
  * @nid: node of the bins
+ * @dyns: dynamic classes that serve requests, one bit each
  *
  * Where red zones are wanted, it is a class with room for one, if there is such
  * a class and the alignment of powers of two can be kept.
  */
-void hkm_class_table_build(u8 table[HKM_NR_STEPS], int nid)
+void hkm_class_table_build(u8 table[HKM_NR_STEPS], int nid, unsigned long dyns)
 {
 	unsigned int step, id;
 
 	for (step = 0; step < HKM_NR_STEPS; step++) {
 		u32 need = HKM_MIN_BYTES - 1 + (step + 1) * HKM_GRAIN_BYTES;
 
-		id = class_smallest(need, HKM_GRAIN_BYTES);
+		id = class_smallest(need, HKM_GRAIN_BYTES, dyns);
 		if (hkm_debug & HKM_DEBUG_REDZONE) {
 			u32 align = is_power_of_2(need) ? need : HKM_GRAIN_BYTES;
-			unsigned int larger = class_smallest(need + 1, align);
+			unsigned int larger = class_smallest(need + 1, align, dyns);
 
 			if (larger != HKM_NR_CLASSES)
 				id = larger;

@@ -29,6 +29,8 @@
 /* Above these, up to here, requests are large: see hkm_large_class(). */
 #define HKM_LARGE_MAX_BYTES	SZ_1M
 
+#define HKM_NR_DYN		8
+
 enum hkm_class_id {
 	HKM_CLASS_2K,
 	HKM_CLASS_4K,
@@ -36,8 +38,8 @@ enum hkm_class_id {
 	HKM_CLASS_16K,
 	HKM_CLASS_32K,
 	HKM_CLASS_52K,
-	HKM_CLASS_DYN1,		/* size from the dyn1_bytes parameter */
-	HKM_CLASS_64K,		/* large from here on: a block is a span */
+	HKM_CLASS_DYN1,		/* of sizes that the load calls for */
+	HKM_CLASS_64K = HKM_CLASS_DYN1 + HKM_NR_DYN,	/* large: a block is a span */
 	HKM_CLASS_128K,
 	HKM_CLASS_256K,
 	HKM_CLASS_512K,
@@ -57,7 +59,8 @@ enum hkm_class_id {
 #define HKM_MAX_BLOCKS		(HKM_CHUNK_BYTES / SZ_2K)
 
 /**
- * struct hkm_class - geometry of one size class; constant once the module runs
+ * struct hkm_class - geometry of one size class; but for the dynamic ones (see
+ * dyn_class.c), constant once the module runs
  * @name: directory name in sysfs
  * @size_bytes: bytes of one block; a multiple of the grain; 0 if not in use
  * @nr_blocks: blocks in one span
@@ -98,6 +101,11 @@ static inline unsigned int hkm_bin_node(unsigned int bin)
 static inline unsigned int hkm_bin_on(unsigned int bin, int nid)
 {
 	return hkm_bin(hkm_bin_class(bin), nid);
+}
+
+static inline bool hkm_class_is_dyn(unsigned int class_id)
+{
+	return class_id >= HKM_CLASS_DYN1 && class_id < HKM_CLASS_DYN1 + HKM_NR_DYN;
 }
 
 static inline bool hkm_class_is_large(unsigned int class_id)
@@ -158,7 +166,7 @@ static inline bool hkm_block_index(u32 offset, u64 magic, unsigned int *index)
 
 int hkm_size_classes_init(unsigned int dyn1_bytes);
 void hkm_class_set(struct hkm_class *cl, u32 size_bytes);
-unsigned int hkm_class_next(unsigned int class_id, u32 most);
-void hkm_class_table_build(u8 table[HKM_NR_STEPS], int nid);
+unsigned int hkm_class_next(unsigned int class_id, unsigned long dyns);
+void hkm_class_table_build(u8 table[HKM_NR_STEPS], int nid, unsigned long dyns);
 
 #endif /* _HKM_SIZE_CLASS_H */

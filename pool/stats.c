@@ -9,7 +9,10 @@
  * add up to what is held: while nobody uses the pool, and in stop_machine(). Read
  * while CPUs go on, they may miss what moves meanwhile, or have it twice.
  */
+#include <linux/bits.h>
+#include <linux/minmax.h>
 #include <linux/percpu.h>
+#include <linux/preempt.h>
 #include <linux/string.h>
 
 #include "chunk.h"
@@ -35,7 +38,11 @@ static unsigned long ring_parked(const struct hkm_ring *ring, unsigned int bin)
 	return READ_ONCE(ring->nr) + (bytes ? bytes / hkm_classes[bin].size_bytes : 0);
 }
 
-static void stats_add(struct hkm_class_stats *sum, unsigned int bin)
+/* CPUs of even numbers, of odd ones: bits for stats_add(). */
+#define EVEN_CPUS	BIT(0)
+#define ODD_CPUS	BIT(1)
+
+static void stats_add(struct hkm_class_stats *sum, unsigned int bin, unsigned long cpus)
 {
 	unsigned int c;
 	int i;
@@ -45,6 +52,8 @@ static void stats_add(struct hkm_class_stats *sum, unsigned int bin)
 			per_cpu_ptr(&hkm_counters[bin], i);
 		const struct hkm_ring *ring = &hkm_cpu_of(i)->ring[bin];
 
+		if (!(cpus & BIT(i & 1)))
+			continue;
 		sum->hits_ring += READ_ONCE(ring->hits);
 		sum->hits_active += READ_ONCE(ring->hits_active);
 		sum->frees += hkm_ring_frees(ring) +
@@ -71,9 +80,20 @@ static void stats_add(struct hkm_class_stats *sum, unsigned int bin)
 void hkm_stats_read(unsigned int bin, struct hkm_class_stats *sum)
 {
 	memset(sum, 0, sizeof(*sum));
-	stats_add(sum, bin);
+	stats_add(sum, bin, EVEN_CPUS | ODD_CPUS);
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_stats_read);
+
+/* Over all nodes. */
+static void class_add(unsigned int class_id, struct hkm_class_stats *sum,
+		      unsigned long cpus)
+{
+	unsigned int bin;
+
+	memset(sum, 0, sizeof(*sum));
+	for (bin = class_id; bin < hkm_nr_bins; bin += HKM_NR_CLASSES)
+		stats_add(sum, bin, cpus);
+}
 
 /**
  * hkm_stats_class() - sum one class's counters over all CPUs and nodes
@@ -84,13 +104,69 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_stats_read);
  */
 void hkm_stats_class(unsigned int class_id, struct hkm_class_stats *sum)
 {
-	unsigned int bin;
-
-	memset(sum, 0, sizeof(*sum));
-	for (bin = class_id; bin < hkm_nr_bins; bin += HKM_NR_CLASSES)
-		stats_add(sum, bin);
+	class_add(class_id, sum, EVEN_CPUS | ODD_CPUS);
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_stats_class);
+
+/**
+ * hkm_stats_class_half() - sum one class's counters over half of the CPUs
+ * @class_id: the class
+ * @odd: those of odd numbers, and not of even ones
+ * @sum: filled in
+ *
+ * Context: Any.
+ */
+void hkm_stats_class_half(unsigned int class_id, bool odd, struct hkm_class_stats *sum)
+{
+	class_add(class_id, sum, odd ? ODD_CPUS : EVEN_CPUS);
+}
+EXPORT_SYMBOL_IF_KUNIT(hkm_stats_class_half);
+
+/**
+ * hkm_stats_histogram() - tell what sizes were asked for off the hot path
+ * @nr: filled with requests since the module was loaded, by hkm_size_step()
+ *
+ * Context: Any.
+ */
+void hkm_stats_histogram(u64 nr[HKM_NR_STEPS])
+{
+	unsigned int step;
+	int i;
+
+	memset(nr, 0, HKM_NR_STEPS * sizeof(*nr));
+	for_each_possible_cpu(i) {
+		const struct hkm_histogram *one = per_cpu_ptr(hkm_histogram, i);
+
+		for (step = 0; step < HKM_NR_STEPS; step++)
+			nr[step] += READ_ONCE(one->nr[step]);
+	}
+}
+EXPORT_SYMBOL_IF_KUNIT(hkm_stats_histogram);
+
+/**
+ * hkm_stats_free_chunks() - free memory of a bin that no CPU parks
+ * @bin: the bin
+ *
+ * Return: 64 KiB chunks that it would fill: what trim could give back, were it not
+ * scattered.
+ */
+long hkm_stats_free_chunks(unsigned int bin)
+{
+	const struct hkm_class *cl = &hkm_classes[bin];
+	s64 blocks = hkm_inventory_blocks(bin);
+	int i;
+
+	if (!hkm_chunk_count(bin))
+		return 0;
+	for_each_possible_cpu(i) {
+		const struct hkm_counters *counters =
+			per_cpu_ptr(&hkm_counters[bin], i);
+
+		blocks += READ_ONCE(counters->shared) + READ_ONCE(counters->moving);
+	}
+	return max_t(s64, blocks, 0) / cl->nr_blocks << cl->span_order;
+}
+EXPORT_SYMBOL_IF_KUNIT(hkm_stats_free_chunks);
 
 /**
  * hkm_stats_live() - blocks that callers hold
@@ -122,12 +198,36 @@ s64 hkm_stats_requested(const struct hkm_class_stats *sum)
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_stats_requested);
 
-static void totals_add(struct hkm_totals *totals, unsigned int class_id)
+/**
+ * hkm_class_held() - tell whether a class holds chunks
+ * @class_id: the class
+ *
+ * Context: Any.
+ * Return: true if it does, on any node.
+ */
+bool hkm_class_held(unsigned int class_id)
 {
-	s64 size = hkm_classes[class_id].size_bytes;
-	struct hkm_class_stats sum;
 	unsigned int bin;
 
+	for (bin = class_id; bin < hkm_nr_bins; bin += HKM_NR_CLASSES)
+		if (hkm_chunk_count(bin))
+			return true;
+	return false;
+}
+
+static void totals_add(struct hkm_totals *totals, unsigned int class_id)
+{
+	struct hkm_class_stats sum;
+	unsigned int bin;
+	s64 size = 0;
+
+	/* Not that of a class that may get another: see dyn_class.c. */
+	preempt_disable();
+	if (hkm_class_held(class_id))
+		size = hkm_classes[class_id].size_bytes;
+	preempt_enable();
+	if (!size)
+		return;
 	hkm_stats_class(class_id, &sum);
 	totals->live += hkm_stats_live(&sum) * size;
 	totals->parked += sum.parked * size;

@@ -7,6 +7,8 @@
 
 #include <linux/types.h>
 
+#include "size_class.h"
+
 /*
  * Counters off the hot path. Counted with this_cpu_inc(), so that contexts
  * that interrupt each other on one CPU lose nothing. X(name, what it counts)
@@ -20,6 +22,7 @@
 	X(refills, "chunks taken from the page allocator")		\
 	X(reuses, "chunks taken from the inventory, or the reserve")	\
 	X(reserve_refills, "chunks taken from the reserve")		\
+	X(releases, "chunks given back to the page allocator")		\
 	X(fallbacks, "requests handed to the kernel allocator")		\
 	X(slow_allocs, "misses that shared tier or refill served")	\
 	X(refill_allocs, "slow_allocs that were served with new chunks")	\
@@ -83,8 +86,12 @@ struct hkm_totals {
 
 void hkm_stats_read(unsigned int bin, struct hkm_class_stats *sum);
 void hkm_stats_class(unsigned int class_id, struct hkm_class_stats *sum);
+void hkm_stats_class_half(unsigned int class_id, bool odd, struct hkm_class_stats *sum);
 s64 hkm_stats_live(const struct hkm_class_stats *sum);
+long hkm_stats_free_chunks(unsigned int bin);
+void hkm_stats_histogram(u64 nr[HKM_NR_STEPS]);
 s64 hkm_stats_requested(const struct hkm_class_stats *sum);
+bool hkm_class_held(unsigned int class_id);
 void hkm_totals_read(struct hkm_totals *totals);
 
 #endif /* _HKM_STATS_H */

@@ -6,9 +6,18 @@
  * pops that requests use, and groups them by chunk: each chunk has a private
  * chain for it. A chunk all of whose blocks came together is nobody else's, for
  * a block has one owner. It goes to the inventory, up to what may be kept, or to
- * the page allocator; the blocks of all others go back, a batch for each chunk.
- * So trim is one more caller of the shared tier. Requests never wait for it;
- * one that finds nothing while it holds the stock refills, at worst.
+ * the page allocator; the blocks of all others go back, a batch for each chunk. So
+ * trim is one more caller of the shared tier. Requests never wait for it; one that
+ * finds nothing while it holds the stock refills, at worst.
+ *
+ * Draining: where callers replace blocks one by one, what is free stays scattered
+ * over chunks that hardly ever come to be whole. So, if far more blocks are scattered
+ * than may be kept, the emptiest chunks drain: their home becomes a shard that is
+ * searched last. What is freed of them then waits there for their other blocks, unless
+ * it left a ring behind a block of another home: a batch goes where its first block
+ * belongs. Requests are served from the other chunks, which become fuller, and from
+ * these before they would refill. At most half of the free blocks drain at a time:
+ * without others to take their place, those just set free would be taken again.
  *
  * hkm_trim_lock protects passes and the chunks' private chains. Passes allocate
  * nothing and wait for nobody, and so may run in reclaim. When they do run is
@@ -19,6 +28,7 @@
 #include <linux/mutex.h>
 #include <linux/preempt.h>
 #include <linux/sched.h>
+#include <linux/string.h>
 
 #include "chunk.h"
 #include "freelist.h"
@@ -54,15 +64,24 @@ static unsigned int collect_some(unsigned int bin,
 	return nr;
 }
 
+/* Less than so many chunks of free blocks beyond twice CAP are let be. */
+#define DRAIN_CHUNKS	64
+
 /**
  * struct pass - what a pass over a bin may keep, and does
  * @keep: 64 KiB chunks
  * @kept_bytes: of these, in fragments
+ * @scattered: free blocks in chunks that are not wholly free
+ * @drain: these are too many
+ * @half: of them; no more drain at once: these serve requests instead
  * @released_bytes: given back
  */
 struct pass {
 	long keep;
 	u64 kept_bytes;
+	long scattered;
+	bool drain;
+	long half;
 	u64 released_bytes;
 };
 
@@ -78,8 +97,33 @@ static bool fragment_stays(const struct hkm_chunk *chunk, struct pass *pass)
 	return true;
 }
 
+/* Blocks of so many chunks. */
+static long chunk_blocks(unsigned int bin, long chunks)
+{
+	return (chunks >> hkm_classes[bin].span_order) * hkm_classes[bin].nr_blocks;
+}
+
+/* Free blocks that may stay scattered: what is kept in no other form. */
+static long blocks_kept(unsigned int bin, const struct pass *pass)
+{
+	return chunk_blocks(bin, max(pass->keep - hkm_inventory_count(bin), 0L));
+}
+
+/* Has a chunk drain if, beside those that do, more is scattered than may stay. */
+static void chunk_drain(struct hkm_chunk *chunk, struct pass *pass)
+{
+	bool drains = pass->drain && !hkm_chunk_is_fragment(chunk) &&
+		      pass->scattered > max(blocks_kept(chunk->bin, pass), pass->half);
+
+	if (drains)
+		pass->scattered -= chunk->nr_free;
+	WRITE_ONCE(chunk->home, (chunk->home & ~HKM_DRAINS) | (drains ? HKM_DRAINS : 0));
+}
+
 static void chunk_settle(struct hkm_chunk *chunk, struct pass *pass)
 {
+	if (chunk->nr_free < chunk->nr_blocks)
+		chunk_drain(chunk, pass);
 	if (chunk->nr_free < chunk->nr_blocks || fragment_stays(chunk, pass)) {
 		preempt_disable();
 		hkm_chain_push(chunk);
@@ -91,6 +135,33 @@ static void chunk_settle(struct hkm_chunk *chunk, struct pass *pass)
 		return;
 	pass->released_bytes += hkm_chunk_bytes(chunk);
 	hkm_chunk_release(chunk);
+}
+
+/* Of each number of live blocks, chunks that drain and others. */
+#define NR_RANKS	(2 * HKM_MAX_BLOCKS)
+
+/*
+ * Sorts a list of chunks by live blocks; those that drain come before their like, so
+ * that they go on. Returns the free blocks beside live ones.
+ */
+static long chunks_sort(struct hkm_chunk *list, struct hkm_chunk *ranks[NR_RANKS])
+{
+	struct hkm_chunk *chunk;
+	unsigned int live, rank;
+	long scattered = 0;
+
+	memset(ranks, 0, NR_RANKS * sizeof(*ranks));
+	while ((chunk = list)) {
+		list = chunk->next;
+		live = chunk->nr_blocks - chunk->nr_free;
+		rank = 2 * live + !(chunk->home & HKM_DRAINS);
+		chunk->next = ranks[rank];
+		ranks[rank] = chunk;
+		if (live)
+			scattered += chunk->nr_free;
+		cond_resched();
+	}
+	return scattered;
 }
 
 /**
@@ -105,9 +176,9 @@ long hkm_trim_bin_locked(unsigned int bin, long keep)
 {
 	/* All there could be: others push while this goes on. */
 	u64 left = hkm_chunk_count(bin) * HKM_MAX_BLOCKS;
-	struct hkm_chunk *touched = NULL, *chunk;
+	struct hkm_chunk *touched = NULL, *ranks[NR_RANKS], *chunk;
 	struct pass pass = { .keep = keep };
-	unsigned int nr;
+	unsigned int nr, rank;
 
 	lockdep_assert_held(&hkm_trim_lock);
 	do {
@@ -118,10 +189,16 @@ long hkm_trim_bin_locked(unsigned int bin, long keep)
 
 	pass.released_bytes = (u64)hkm_inventory_shrink(bin, keep, LONG_MAX) <<
 			      HKM_CHUNK_SHIFT;
-	while ((chunk = touched)) {
-		touched = chunk->next;
-		chunk_settle(chunk, &pass);
-		cond_resched();
+	pass.scattered = chunks_sort(touched, ranks);
+	pass.drain = pass.scattered > 2 * blocks_kept(bin, &pass) +
+				      chunk_blocks(bin, DRAIN_CHUNKS);
+	pass.half = pass.scattered / 2;
+	for (rank = 0; rank < NR_RANKS; rank++) {
+		while ((chunk = ranks[rank])) {
+			ranks[rank] = chunk->next;
+			chunk_settle(chunk, &pass);
+			cond_resched();
+		}
 	}
 	return DIV_ROUND_UP(pass.released_bytes, HKM_CHUNK_BYTES);
 }

@@ -56,6 +56,8 @@ refused() {
 
 before=$(free_pages)
 load hakmem
+# CAP is what was asked for.
+echo 0 >"$POOL/learner/enabled"
 load hkm_burst most="$mib"
 budget=$(pool_sum cap_effective)
 

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Runs the KUnit suite of the learner's laws in user space.
+ * Runs a KUnit suite of the learner's laws, SUITE, in user space.
  */
 #include "kunit.h"
-#include "../../kunit/decide_kunit.c"
+#include SUITE
+
+/* What classes are laid out by: no red zones. */
+unsigned int hkm_debug;
 
 int main(void)
 {

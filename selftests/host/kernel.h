@@ -23,6 +23,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <malloc.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -100,8 +101,10 @@ typedef struct { long counter; } atomic_long_t;
 	((type)(x) < (type)(low) ? (type)(low) : min_t(type, x, high))
 #define ilog2(n)		(31 - __builtin_clz(n))
 #define roundup_pow_of_two(n)	(1UL << (64 - __builtin_clzl((n) - 1)))
+#define int_sqrt64(n)		((u32)sqrtl(n))
 #define is_power_of_2(n)	((n) && !((n) & ((n) - 1)))
 #define __ffs64(word)		((unsigned long)__builtin_ctzll(word))
+#define ror32(word, n)		(((u32)(word) >> ((n) & 31)) | ((u32)(word) << (-(n) & 31)))
 #define container_of(p, type, member) \
 	((type *)((char *)(p) - offsetof(type, member)))
 #define DIV_ROUND_UP(n, d)	(((n) + (d) - 1) / (d))
@@ -126,6 +129,8 @@ typedef struct { long counter; } atomic_long_t;
 #define WRITE_ONCE(x, val)	__atomic_store_n(&(x), val, __ATOMIC_RELAXED)
 #define smp_store_release(p, val) __atomic_store_n(p, val, __ATOMIC_RELEASE)
 #define smp_mb__after_atomic()	barrier()
+#define smp_wmb()		barrier()
+#define smp_rmb()		barrier()
 
 #define try_cmpxchg_order(p, old, new, order)				\
 	__atomic_compare_exchange_n(p, old, new, false, order, __ATOMIC_RELAXED)
@@ -174,13 +179,16 @@ extern __thread bool host_in_nmi;
 
 void *host_alloc_percpu(size_t size);
 
+#define alloc_percpu(type)	host_alloc_percpu(sizeof(type))
 #define __alloc_percpu(size, align) ((void)(align), host_alloc_percpu(size))
 #define free_percpu(p)		free(p)
 #define per_cpu_ptr(p, cpu) \
 	((__typeof__(p))((char *)(p) + (cpu) * HOST_PERCPU_BYTES))
+#define smp_processor_id()	host_cpu
 #define this_cpu_ptr(p)		per_cpu_ptr(p, host_cpu)
 #define this_cpu_inc(x) \
 	(void)(__atomic_fetch_add(this_cpu_ptr(&(x)), 1, __ATOMIC_RELAXED))
+#define this_cpu_dec(x)		this_cpu_add(x, -1)
 #define this_cpu_add(x, n) \
 	(void)(__atomic_fetch_add(this_cpu_ptr(&(x)), n, __ATOMIC_RELAXED))
 #define DECLARE_PER_CPU(type, name) extern __typeof__(type) name[HOST_NR_CPUS]
@@ -189,6 +197,7 @@ void *host_alloc_percpu(size_t size);
 #define per_cpu(name, cpu)	((name)[cpu])
 #define __this_cpu_read(name)	READ_ONCE(per_cpu(name, host_cpu))
 #define raw_cpu_read(name)	__this_cpu_read(name)
+#define smp_processor_id()	host_cpu
 #define __this_cpu_write(name, val) WRITE_ONCE(per_cpu(name, host_cpu), val)
 #define for_each_possible_cpu(cpu) \
 	for ((cpu) = 0; (cpu) < HOST_NR_CPUS; (cpu)++)

@@ -38,6 +38,7 @@ do {									\
 #define KUNIT_EXPECT_EQ_MSG(test, a, b, fmt, ...) \
 	KUNIT_EXPECT_TRUE_MSG(test, (a) == (b), "(%lld) " fmt, (s64)(a), ##__VA_ARGS__)
 #define KUNIT_EXPECT_TRUE(test, cond)	KUNIT_EXPECT_TRUE_MSG(test, cond, "")
+#define KUNIT_EXPECT_FALSE(test, cond)	KUNIT_EXPECT_FALSE_MSG(test, cond, "")
 #define KUNIT_EXPECT_EQ(test, a, b)	KUNIT_EXPECT_EQ_MSG(test, a, b, "")
 #define KUNIT_EXPECT_NE(test, a, b)	KUNIT_EXPECT_TRUE(test, (a) != (b))
 #define KUNIT_EXPECT_LT(test, a, b)	KUNIT_EXPECT_TRUE_MSG(test, (a) < (b), "(%lld)", (s64)(a))

@@ -30,8 +30,9 @@ stress() {
 	timeout 120 "$out/stress_$1" "$seconds" >"$out/$1.log" 2>&1
 }
 
-laws() {
-	timeout 120 "$out/decide_test" >"$out/laws.log" 2>&1
+# law SUITE: of KUnit, in user space
+law() {
+	timeout 120 "$out/$1_test" >"$out/$1.log" 2>&1
 }
 
 # Its table and curves go to $out/simulate.
@@ -76,7 +77,9 @@ echo "KTAP version 1"
 passes plain stress plain
 passes asan stress asan
 passes tsan stress tsan
-passes laws laws
+for suite in decide wmax dyn; do
+	passes $suite law $suite
+done
 passes simulate simulate
 finds "a pop without acquire is found" tsan_weak 'data race .* in (chain_take|block_take)'
 finds "a tag of one bit is found" plain_tag1 '^ok 7 '

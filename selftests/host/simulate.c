@@ -25,6 +25,7 @@
 #include "reserve.h"
 #include "workload.h"
 #include "../../learner/decide.h"
+#include "../../learner/learner.h"
 #include "../../learner/policy.h"
 
 #define MAX_SECONDS	300
@@ -100,6 +101,11 @@ struct class_sim {
 	u64 batches_sorted;	/* by trim */
 };
 
+/* The thread's part is decide(), below. */
+void hkm_learner_kick(void)
+{
+}
+
 static struct class_sim sims[HKM_NR_CLASSES];
 static bool trimming;
 static u64 blocks_sorted;
@@ -121,9 +127,11 @@ unsigned int __wrap_hkm_freelist_pop(unsigned int bin, unsigned int home,
 static u32 chunks_but(unsigned int id, s64 used)
 {
 	const struct hkm_class *cl = &hkm_classes[id];
-	long left = hkm_chunk_count(id) -
-		    (long)((used + cl->nr_blocks - 1) / cl->nr_blocks << cl->span_order);
+	long left = hkm_chunk_count(id);
 
+	/* A class not in use has no blocks in a span. */
+	if (left)
+		left -= (used + cl->nr_blocks - 1) / cl->nr_blocks << cl->span_order;
 	return max(left, 0L);
 }
 

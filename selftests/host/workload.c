@@ -319,7 +319,7 @@ const struct workload workloads[] = {
 	  .misses_best = { "swings slower than hold_ms" }, .step = diurnal },
 	{ "day", "8 KiB, 20 to 320 chunks, a day of 150 s", HKM_CLASS_8K, 300,
 	  .misses_best = { "swings slower than hold_ms" },
-	  .misses_memory = "most of what is free is scattered", .step = day },
+	  .misses_memory = "swings slower than hold_ms", .step = day },
 	{ "sawtooth", "8 KiB, up to 120 chunks in 7.3 s, and down at once", HKM_CLASS_8K,
 	  180, .step = sawtooth },
 	{ "pipeline", "9 320 B and 2 KiB, freed on other CPUs; queues swing",

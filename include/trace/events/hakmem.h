@@ -12,9 +12,11 @@
 #define show_hakmem_class(class_id)					\
 	__print_symbolic(class_id, { 0, "2k" }, { 1, "4k" },		\
 			 { 2, "8k" }, { 3, "16k" }, { 4, "32k" },	\
-			 { 5, "52k" }, { 6, "dyn1" },			\
-			 { 7, "64k" }, { 8, "128k" }, { 9, "256k" },	\
-			 { 10, "512k" }, { 11, "1m" })
+			 { 5, "52k" }, { 6, "dyn1" }, { 7, "dyn2" },	\
+			 { 8, "dyn3" }, { 9, "dyn4" }, { 10, "dyn5" },	\
+			 { 11, "dyn6" }, { 12, "dyn7" }, { 13, "dyn8" },	\
+			 { 14, "64k" }, { 15, "128k" }, { 16, "256k" },	\
+			 { 17, "512k" }, { 18, "1m" }, { 19, "-" })
 
 /* For the two events that take all requests off the hot path while they are on. */
 int hkm_watch_get(void);
@@ -110,6 +112,55 @@ DEFINE_EVENT(hakmem_span, refill,
 DEFINE_EVENT(hakmem_span, trim,
 	TP_PROTO(unsigned int bin, const void *base, unsigned long bytes),
 	TP_ARGS(bin, base, bytes)
+);
+
+/* The learner has changed something; the figures are those that it went by. */
+TRACE_EVENT(policy_change,
+
+	TP_PROTO(unsigned int subject, unsigned int class_id, u32 value_old,
+		 u32 value_new, unsigned int reason, u32 before, u32 after),
+
+	TP_ARGS(subject, class_id, value_old, value_new, reason, before, after),
+
+	TP_STRUCT__entry(
+		__field(unsigned int, subject)
+		__field(unsigned int, class_id)
+		__field(u32, value_old)
+		__field(u32, value_new)
+		__field(unsigned int, reason)
+		__field(u32, before)
+		__field(u32, after)
+	),
+
+	TP_fast_assign(
+		__entry->subject = subject;
+		__entry->class_id = class_id;
+		__entry->value_old = value_old;
+		__entry->value_new = value_new;
+		__entry->reason = reason;
+		__entry->before = before;
+		__entry->after = after;
+	),
+
+	TP_printk("subject=%s class=%s old=%u new=%u reason=%s before=%u after=%u",
+		  __print_symbolic(__entry->subject, { 0, "cap" },
+				   { 1, "w_max" }, { 2, "size" }),
+		  show_hakmem_class(__entry->class_id), __entry->value_old,
+		  __entry->value_new,
+		  __print_symbolic(__entry->reason, { 1, "clamp" },
+				   { 2, "below_band" },
+				   { 3, "above_band" },
+				   { 4, "grow" },
+				   { 5, "restore" },
+				   { 6, "rollback" },
+				   { 7, "shrink" },
+				   { 8, "budget" },
+				   { 9, "explore" },
+				   { 10, "canary" },
+				   { 11, "adopt" },
+				   { 12, "learned" },
+				   { 13, "retired" }),
+		  __entry->before, __entry->after)
 );
 
 /* A caller's mistake: each one, where the log has the first of each kind. */

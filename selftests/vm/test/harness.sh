@@ -53,11 +53,21 @@ check "a panic fails" 1 'console says: .*panic' \
 check "a kernel warning fails" 1 'console says: .*WARNING' "$warn"
 check "a warning beside the expected one fails" 1 'console says: .*BUG: other' \
 	"$warn; echo BUG: other >/dev/kmsg" --expect 'WARNING: .*x\.c:1'
-race() { # FRAME
-	printf 'for l in "BUG: KCSAN: data-race in a / b" " f+0x1/0x2%s" =====================; do echo "$l" >/dev/kmsg; done' "$1"
+race() { # FRAME... of two stacks, one to a line
+	printf 'for l in "BUG: KCSAN: data-race in a / b"'
+	printf ' "%s"' "$@"
+	printf ' =====================; do echo "$l" >/dev/kmsg; done'
 }
-check "a data race of the kernel's own passes" 0 'pass guest.sh' "$(race '')"
-check "a data race with a module in it fails" 1 'console says: .*KCSAN' "$(race ' [mod]')"
+by='read to 0x1 of 8 bytes by interrupt on cpu 0:'
+own=' f+0x1/0x2' entry=' asm_sysvec_f+0x1/0x2' module=' f+0x1/0x2 [mod]'
+check "a data race of the kernel's own passes" 0 'pass guest.sh' \
+	"$(race "$by" "$own" "$by" "$own")"
+check "a data race with a module in it fails" 1 'console says: .*KCSAN' \
+	"$(race "$by" "$own" "$by" "$module")"
+check "a data race of interrupts, of modules' work, passes" 0 'pass guest.sh' \
+	"$(race "$by" "$own" "$entry" "$module" "$by" "$own" "$entry" "$module")"
+check "a data race of an interrupt with a module fails" 1 'console says: .*KCSAN' \
+	"$(race "$by" "$own" "$entry" "$module" "$by" "$module" "$own")"
 check "an expected line that is missing fails" 1 'never said: nowhere' 'true' --expect nowhere
 check "a silenced console fails" 1 'console was silenced' 'dmesg -n 1'
 check "a hang fails" 1 'time limit of 8 s' 'sleep 100' --timeout 8
