@@ -190,6 +190,41 @@ static void draining_stock_comes_last(struct kunit *test)
 	hkm_chunk_release(other);
 }
 
+/* Else what is freed with others would be handed out with them. */
+static void draining_blocks_go_by_themselves(struct kunit *test)
+{
+	struct hkm_chunk *drains = hkm_kunit_chunk(test, TEST_CLASS, HOME | HKM_DRAINS);
+	struct hkm_chunk *other = hkm_kunit_chunk(test, TEST_CLASS, HOME);
+	void *a[HKM_MAX_BLOCKS], *b[HKM_MAX_BLOCKS], *out[HKM_MAX_BLOCKS];
+
+	hkm_kunit_chunk_blocks(drains, a);
+	hkm_kunit_chunk_blocks(other, b);
+	/* Where none of them are in stock, nothing is worth a batch more. */
+	hkm_kunit_push(TEST_CLASS, (void *[]){ b[0], a[0], b[1] }, 3);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_pop(TEST_CLASS, HOME, out, 9), 3U);
+
+	hkm_kunit_push(TEST_CLASS, &a[0], 1);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_push(TEST_CLASS,
+					     (void *[]){ a[1], b[0], a[2], b[1] }, 4), 4U);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_push(TEST_CLASS, (void *[]){ b[2], b[3] }, 2), 2U);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_push(TEST_CLASS, (void *[]){ a[3], a[0], a[3] }, 3), 1U);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_pop(TEST_CLASS, HOME, out, 9), 2U);
+	KUNIT_EXPECT_PTR_EQ(test, out[0], b[2]);
+	KUNIT_EXPECT_PTR_EQ(test, out[1], b[3]);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_pop(TEST_CLASS, HOME, out, 9), 2U);
+	KUNIT_EXPECT_PTR_EQ(test, out[0], b[0]);
+	KUNIT_EXPECT_PTR_EQ(test, out[1], b[1]);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_pop(TEST_CLASS, HOME, out, 9), 1U);
+	KUNIT_EXPECT_PTR_EQ(test, out[0], a[3]);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_pop(TEST_CLASS, HOME, out, 9), 2U);
+	KUNIT_EXPECT_PTR_EQ(test, out[0], a[1]);
+	KUNIT_EXPECT_PTR_EQ(test, out[1], a[2]);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_pop(TEST_CLASS, HOME, out, 9), 1U);
+	KUNIT_EXPECT_PTR_EQ(test, out[0], a[0]);
+	hkm_chunk_release(drains);
+	hkm_chunk_release(other);
+}
+
 static void mask_follows_stock(struct kunit *test)
 {
 	void **blocks = new_blocks(test, HOME), *out[HKM_MAX_BLOCKS];
@@ -410,6 +445,7 @@ static struct kunit_case freelist_cases[] = {
 	KUNIT_CASE(blocks_go_to_their_home),
 	KUNIT_CASE(home_comes_first),
 	KUNIT_CASE(draining_stock_comes_last),
+	KUNIT_CASE(draining_blocks_go_by_themselves),
 	KUNIT_CASE(mask_follows_stock),
 	KUNIT_CASE(push_takes_a_new_tag),
 	KUNIT_CASE(tag_wraps_around),

@@ -84,6 +84,9 @@ struct hkm_shared *hkm_test_shared(unsigned int bin, u64 *mask)
 EXPORT_SYMBOL_IF_KUNIT(hkm_test_shared);
 #endif
 
+/* Bits of a mask for the shards of chunks that drain. */
+#define DRAIN_SHARDS	GENMASK_ULL(HKM_NR_SHARDS - 1, HKM_DRAINS)
+
 static u64 block_id(const void *block)
 {
 	return ((unsigned long)block - PAGE_OFFSET) >> HKM_GRAIN_SHIFT;
@@ -204,24 +207,18 @@ static unsigned int mask_next(u64 mask, unsigned int home)
 	return __ffs64(mask);
 }
 
-/**
- * hkm_freelist_push() - put free blocks on the freelist of their home shard
- * @bin: their class
- * @blocks: the blocks, all owned by the caller
- * @nr: their number, at least 1
- *
- * They go as one batch to the shard of the first. A block that is in the
- * shared tier already is left out and reported.
- *
- * Context: Any, with preemption off.
- * Return: the number of blocks taken.
- */
-unsigned int hkm_freelist_push(unsigned int bin, void *const *blocks,
-			       unsigned int nr)
+static bool block_drains(const void *block)
+{
+	return block_home(block) & HKM_DRAINS;
+}
+
+/* Makes one batch of the blocks; or two, those of chunks that drain being kept apart. */
+static __always_inline unsigned int
+blocks_push(unsigned int bin, void *const *blocks, unsigned int nr, bool apart)
 {
 	const struct hkm_map *map = rcu_dereference_sched(hkm_map);
+	struct hkm_slot *first = HKM_LINK_END, *drains = HKM_LINK_END, **chain;
 	unsigned long page_offset = PAGE_OFFSET;
-	struct hkm_slot *first = HKM_LINK_END;
 	unsigned int taken = nr;
 	void *const *block;
 
@@ -229,18 +226,49 @@ unsigned int hkm_freelist_push(unsigned int bin, void *const *blocks,
 		struct hkm_slot *slot =
 			hkm_block_slot(map, *block, (unsigned long)*block - page_offset);
 
-		if (unlikely(!slot_claim(slot, first))) {
+		chain = apart && block_drains(*block) ? &drains : &first;
+		if (unlikely(!slot_claim(slot, *chain))) {
 			block_refuse(bin, *block);
 			taken--;
 			continue;
 		}
-		first = slot;
+		*chain = slot;
 	}
-	if (likely(taken)) {
-		hkm_count_shared(bin, taken);
+	if (unlikely(!taken))
+		return 0;
+	hkm_count_shared(bin, taken);
+	if (!apart || first != HKM_LINK_END)
 		batch_push(bin, block_home(first->block), first);
-	}
+	if (apart && drains != HKM_LINK_END)
+		batch_push(bin, block_home(drains->block), drains);
 	return taken;
+}
+
+static noinline unsigned int blocks_push_apart(unsigned int bin, void *const *blocks,
+					       unsigned int nr)
+{
+	return blocks_push(bin, blocks, nr, true);
+}
+
+/**
+ * hkm_freelist_push() - put free blocks on the freelist of their home shard
+ * @bin: their class
+ * @blocks: the blocks, all owned by the caller
+ * @nr: their number, at least 1
+ *
+ * They go as one batch to the shard of the first; while there is stock of chunks
+ * that drain, blocks of these go by themselves. A block that is in the shared tier
+ * already is left out and reported.
+ *
+ * Context: Any, with preemption off.
+ * Return: the number of blocks taken.
+ */
+unsigned int hkm_freelist_push(unsigned int bin, void *const *blocks,
+			       unsigned int nr)
+{
+	if (unlikely(atomic64_read(&hkm_shared[bin].nonempty) & DRAIN_SHARDS))
+		return blocks_push_apart(bin, blocks, nr);
+	return blocks_push(bin, blocks, nr, false);
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_freelist_push);
 

@@ -89,6 +89,7 @@ typedef struct { long counter; } atomic_long_t;
 #define ARRAY_SIZE(a)		(sizeof(a) / sizeof((a)[0]))
 #define BIT(n)			(1UL << (n))
 #define BIT_ULL(n)		(1ULL << (n))
+#define GENMASK_ULL(h, l)	((2ULL << (h)) - (1ULL << (l)))
 #define for_each_set_bit(bit, map, nr)					\
 	for ((bit) = 0; (bit) < (nr); (bit)++)				\
 		if ((map)[(bit) / 64] & BIT((bit) % 64))
