@@ -95,7 +95,7 @@ static int __init hakmem_init(void)
 	hkm_harden_init();
 	err = hkm_policy_init();
 	if (err)
-		return err;
+		goto fail;
 	err = hkm_chunk_map_init();
 	if (err)
 		goto policy;
@@ -140,6 +140,10 @@ reserve:
 	hkm_chunk_map_exit();
 policy:
 	hkm_policy_exit();
+fail:
+	/* As for the kernel's own caches that it cannot boot without. */
+	if (IS_BUILTIN(CONFIG_HAKMEM))
+		panic("hakmem: no memory to begin with: %d\n", err);
 	return err;
 }
 

@@ -7,7 +7,8 @@
  * to powers of two. Every other size is passed on to kmalloc(), so that a module may
  * send all its requests here. It is no replacement for a kmem_cache of small
  * objects, nor for memory that needs a zone or an owner (GFP_DMA,
- * __GFP_ACCOUNT): such requests go to kmalloc() too.
+ * __GFP_ACCOUNT): such requests go to kmalloc() too. All symbols are exported to
+ * GPL modules only.
  *
  * The functions may be called from any context, NMI included, as far as the
  * gfp flags allow: see each one's Context.

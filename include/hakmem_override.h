@@ -34,9 +34,9 @@
  *
  * With memory allocation profiling, pool memory is accounted to hakmem.
  *
- * The kernel's headers below are read ahead of the source file. What that
- * defines for them comes too late then, and makes the compiler warn: give such
- * definitions in the Kbuild too, in the same words:
+ * The headers below are read before the source's first line. Macros that it
+ * defines for them come too late then, and the compiler warns: repeat these in
+ * the Kbuild, word for word:
  *	ccflags-y += -D'pr_fmt(fmt)=KBUILD_MODNAME ": " fmt'
  */
 #ifndef _HAKMEM_OVERRIDE_H
@@ -74,7 +74,8 @@ hkm_override_kvrealloc(const void *p, size_t size, gfp_t flags)
 	void *fresh;
 
 #ifdef kvrealloc
-	if (is_vmalloc_addr(p))
+	/* But for a sample, which is the pool's. */
+	if (is_vmalloc_addr(p) && !hkm_owns(p))
 		return kvrealloc(p, size, flags);
 #endif
 	fresh = hkm_krealloc(p, size, (flags | __GFP_NOWARN | __GFP_NORETRY) &
@@ -87,15 +88,18 @@ hkm_override_kvrealloc(const void *p, size_t size, gfp_t flags)
 
 #define __hkm_override_kvfree_rcu_1 hkm_kfree_rcu_mightsleep
 
-/* hkm_kfree_rcu() with the macro behind the kernel's, which is redefined here. */
+/*
+ * hkm_kfree_rcu(), but on the macro behind kfree_rcu(), a name that is redefined here.
+ * hkm_kfree_rcu() expands to this one: their variables must have other names.
+ */
 #define __hkm_override_kvfree_rcu_2(ptr, rhf)				\
 do {									\
-	typeof(ptr) __hkm_ptr = (ptr);					\
+	typeof(ptr) __hkm_kernels = (ptr);				\
 									\
-	if (hkm_owns(__hkm_ptr))					\
-		__hkm_kfree_rcu(&__hkm_ptr->rhf);			\
+	if (hkm_owns(__hkm_kernels))					\
+		__hkm_kfree_rcu(&__hkm_kernels->rhf);			\
 	else								\
-		kvfree_rcu_arg_2(__hkm_ptr, rhf);			\
+		kvfree_rcu_arg_2(__hkm_kernels, rhf);			\
 } while (0)
 
 #define __hkm_override_by_count(name, ...) \

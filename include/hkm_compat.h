@@ -71,9 +71,19 @@ static inline void hkm_shrinker_free(struct shrinker *shrinker)
 #endif
 }
 
+/* 6.2: callbacks may be put off for seconds, but for those of this. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+#define call_rcu_hurry call_rcu
+#endif
+
 /* Flat memory models have no such limit; the widest direct map serves. */
 #ifndef MAX_PHYSMEM_BITS
 #define MAX_PHYSMEM_BITS 52
+#endif
+
+/* Up to 6.3. Nothing tells its buffers of one page from any other page. */
+#ifdef CONFIG_SLOB
+#error "hakmem: CONFIG_SLOB is not supported; choose SLUB"
 #endif
 
 /*

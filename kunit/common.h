@@ -62,8 +62,24 @@ s64 hkm_kunit_live(unsigned int bin);
 /* Makes up for frees of blocks that were never counted as allocated. */
 void hkm_kunit_count_allocs(unsigned int bin, unsigned int nr);
 
+static inline const struct hkm_policy *hkm_kunit_in_force(void)
+{
+	return rcu_dereference_protected(hkm_policy, true);
+}
+
 /* A copy of the policy that the case may write to; end() undoes it. */
 struct hkm_policy *hkm_kunit_policy(struct kunit *test);
+/* Changes the policy as a write to a file does; end() undoes it. */
+#define HKM_KUNIT_EDIT(test, field, value)				\
+do {									\
+	struct hkm_policy *policy;					\
+									\
+	hkm_kunit_policy(test);						\
+	policy = hkm_policy_edit();					\
+	KUNIT_ASSERT_NOT_NULL(test, policy);				\
+	policy->field = (value);					\
+	KUNIT_EXPECT_EQ(test, hkm_policy_commit(policy), 0);		\
+} while (0)
 /* Another size for class dyn1; end() undoes it. */
 void hkm_kunit_dyn1(struct kunit *test, u32 size_bytes);
 

@@ -58,6 +58,7 @@ static void apply(struct choice *c)
 	for (i = 0; i < HKM_NR_DYN; i++) {
 		c->input.size[i] = c->actions.size[i];
 		c->input.vacant[i] = !c->actions.size[i];
+		c->input.retired[i] = 0;
 	}
 }
 
@@ -78,6 +79,28 @@ static bool has_size(const struct choice *c, u32 size)
 		if (c->actions.size[i] == size)
 			return true;
 	return false;
+}
+
+static unsigned int errors_in(const struct choice *c)
+{
+	unsigned int errors = nr_sizes(c) > c->input.dyn_max, i, id, j;
+
+	for (i = 0; i < HKM_NR_DYN; i++) {
+		u32 size = c->actions.size[i];
+
+		if (!size)
+			continue;
+		errors += size % HKM_GRAIN_BYTES || size <= SZ_2K || size >= HKM_MAX_BYTES;
+		errors += size != c->input.size[i] && size != c->input.retired[i] &&
+			  !c->input.vacant[i];
+		for (id = 0; id < HKM_CLASS_DYN1; id++)
+			errors += size == hkm_classes[id].size_bytes;
+		for (j = 0; j < i; j++)
+			errors += size == c->actions.size[j];
+		errors += (c->actions.reason[i] == HKM_REASON_NONE) !=
+			  (size == c->input.size[i]);
+	}
+	return errors;
 }
 
 /* Memory for a block: the span's, divided by the blocks in it. */
@@ -169,6 +192,41 @@ static void little_is_let_be(struct kunit *test)
 	live(c, 15900, 10000);
 	decide(c);
 	KUNIT_EXPECT_EQ(test, nr_sizes(c), 0);
+}
+
+/* The fewest blocks of a size that are worth a class, about. */
+static void enough_is_not_let_be(struct kunit *test)
+{
+	static const struct {
+		unsigned int nr_cpus;
+		unsigned int other;	/* blocks of 16 KiB */
+		u32 asked;
+		unsigned int few;
+		unsigned int enough;
+	} table[] = {
+		/* 4 MiB are live. */
+		{ 2, 0, 9320, 431, 432 },
+		/* It saves 1 MiB. */
+		{ 0, 0, 13000, 410, 425 },
+		/* 1/32 of all. */
+		{ 0, 10000, 9320, 1000, 1015 },
+		/* And what its CPUs park. */
+		{ 64, 0, 9320, 1500, 1530 },
+	};
+	struct choice *c = test->priv;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(table); i++) {
+		choice_reset(c);
+		c->input.nr_cpus = table[i].nr_cpus;
+		live(c, SZ_16K, table[i].other);
+		live(c, table[i].asked, table[i].few);
+		decide(c);
+		KUNIT_EXPECT_EQ_MSG(test, nr_sizes(c), 0, "row %u", i);
+		live(c, table[i].asked, table[i].enough);
+		decide(c);
+		KUNIT_EXPECT_EQ_MSG(test, nr_sizes(c), 1, "row %u", i);
+	}
 }
 
 static void random_load(struct choice *c, struct rnd_state *rnd)
@@ -275,6 +333,23 @@ static void useless_class_retires(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, c->actions.reason[0], HKM_REASON_RETIRED);
 }
 
+/* Neither saves anything beside the other, but one of them does. */
+static void one_of_two_useless_classes_stays(struct kunit *test)
+{
+	struct choice *c = test->priv;
+	unsigned int i;
+
+	memset(c->input.vacant, 0, sizeof(c->input.vacant));
+	c->input.size[0] = 10240;
+	c->input.size[1] = 10752;
+	live(c, 9320, 10000);
+	for (i = 0; i < 6; i++) {
+		decide(c);
+		memcpy(c->input.size, c->actions.size, sizeof(c->input.size));
+	}
+	KUNIT_EXPECT_EQ(test, nr_sizes(c), 1);
+}
+
 static void only_vacant_classes_are_given_sizes(struct kunit *test)
 {
 	struct choice *c = test->priv;
@@ -312,10 +387,178 @@ static void no_class_goes_for_one_that_cannot_come(struct kunit *test)
 	decide(c);
 	KUNIT_EXPECT_EQ(test, c->actions.size[0], 12800);
 	KUNIT_EXPECT_GT(test, c->actions.size[1], 36000);
+	/* Then it goes, when it has been of no use for long. */
 	c->input.vacant[2] = true;
 	decide(c);
-	KUNIT_EXPECT_EQ(test, c->actions.size[0], 0);
 	KUNIT_EXPECT_TRUE(test, has_size(c, 9728));
+	for (i = 0; i < 3; i++) {
+		KUNIT_EXPECT_TRUE(test, has_size(c, 12800));
+		apply(c);
+		decide(c);
+	}
+	KUNIT_EXPECT_FALSE(test, has_size(c, 12800));
+	KUNIT_EXPECT_TRUE(test, has_size(c, 9728));
+}
+
+/* All classes have retired with blocks that stay: one is of the size that is wanted. */
+static void retired_class_serves_its_size_again(struct kunit *test)
+{
+	struct choice *c = test->priv;
+	unsigned int i;
+
+	for (i = 0; i < HKM_NR_DYN; i++) {
+		c->input.vacant[i] = false;
+		c->input.retired[i] = i == 4 ? 9728 : 30720 + i * HKM_GRAIN_BYTES;
+	}
+	live(c, 9320, 10000);
+	decide(c);
+	KUNIT_EXPECT_EQ(test, nr_sizes(c), 1);
+	KUNIT_EXPECT_EQ(test, c->actions.size[4], 9728);
+	KUNIT_EXPECT_EQ(test, c->actions.reason[4], HKM_REASON_LEARNED);
+	/* But not if another class has that size by now. */
+	c->input.size[2] = 9728;
+	c->input.retired[2] = 0;
+	decide(c);
+	KUNIT_EXPECT_EQ(test, nr_sizes(c), 1);
+	KUNIT_EXPECT_EQ(test, c->actions.size[2], 9728);
+}
+
+/* Where each class costs much, two that can stand in for each other are of no use. */
+static void best_class_stays_where_it_is(struct kunit *test)
+{
+	struct choice *c = test->priv;
+	unsigned int i;
+
+	c->input.nr_cpus = 64;
+	c->input.size[2] = 10752;
+	c->input.vacant[2] = false;
+	live(c, 9320, 6000);
+	for (i = 0; i < 30; i++) {
+		decide(c);
+		KUNIT_EXPECT_EQ(test, c->actions.size[0], 9728);
+		apply(c);
+	}
+	KUNIT_EXPECT_EQ(test, nr_sizes(c), 1);
+}
+
+/* Classes that serve again count too, where some make room for others. */
+static void no_more_than_dyn_max_with_retired_ones(struct kunit *test)
+{
+	static const u32 unwanted[] = { 2560, 3072, 3584, 4608, 5120 };
+	static const u32 retired[] = { 9728, 18432, 26112 };
+	struct choice *c = test->priv;
+	unsigned int i;
+
+	c->input.dyn_max = 5;
+	for (i = 0; i < HKM_NR_DYN; i++) {
+		c->input.vacant[i] = false;
+		if (i < 5)
+			c->input.size[i] = unwanted[i];
+		else
+			c->input.retired[i] = retired[i - 5];
+	}
+	live(c, 9320, 10000);
+	live(c, 18000, 10000);
+	live(c, 26000, 10000);
+	live(c, 36000, 10000);
+	live(c, 43000, 10000);
+	decide(c);
+	KUNIT_EXPECT_EQ(test, nr_sizes(c), 5);
+	KUNIT_EXPECT_EQ(test, errors_in(c), 0);
+}
+
+static void load_that_comes_and_goes_keeps_its_classes(struct kunit *test)
+{
+	struct choice *c = test->priv;
+	unsigned int i, changes = 0;
+
+	for (i = 0; i < 60; i++) {
+		live(c, 9320, i % 4 < 2 ? 10000 : 0);
+		live(c, 12000, i % 4 < 2 ? 0 : 10000);
+		decide(c);
+		changes += memcmp(c->actions.size, c->input.size,
+				  sizeof(c->input.size)) != 0;
+		apply(c);
+	}
+	KUNIT_EXPECT_EQ(test, changes, 2);
+	KUNIT_EXPECT_EQ(test, nr_sizes(c), 2);
+}
+
+static void classes_that_all_serve_are_replaced_in_turn(struct kunit *test)
+{
+	/* Each saves something, and another size would save more. */
+	static const struct {
+		u32 size;
+		u32 asked;
+	} now[HKM_NR_DYN] = {
+		{ 5120, 4200 }, { 6144, 5200 }, { 10240, 9320 }, { 12288, 11000 },
+		{ 20480, 18000 }, { 26112, 24000 }, { 40960, 34000 }, { 50176, 43000 },
+	};
+	struct choice *c = test->priv;
+	u64 asked = 0;
+	unsigned int i;
+
+	memset(c->input.vacant, 0, sizeof(c->input.vacant));
+	for (i = 0; i < HKM_NR_DYN; i++) {
+		c->input.size[i] = now[i].size;
+		live(c, now[i].asked, 10000);
+		asked += 10000 * now[i].asked;
+	}
+	decide(c);
+	KUNIT_EXPECT_EQ(test, nr_sizes(c), HKM_NR_DYN - 1);
+	KUNIT_EXPECT_GT(test, c->actions.bytes_before * 100, asked * 115);
+	/* It still has blocks: no other goes before it has made room. */
+	memcpy(c->input.size, c->actions.size, sizeof(c->input.size));
+	decide(c);
+	KUNIT_EXPECT_EQ(test, nr_sizes(c), HKM_NR_DYN - 1);
+	for (i = 0; i < 2 * HKM_NR_DYN; i++) {
+		apply(c);
+		decide(c);
+	}
+	KUNIT_EXPECT_LT(test, c->actions.bytes_after * 100, asked * 110);
+}
+
+/* All serve, and what is wanted is among them: then none has to make room. */
+static void no_class_goes_where_none_is_wanted(struct kunit *test)
+{
+	static const u32 size[HKM_NR_DYN] = {
+		9728, 18432, 2560, 3072, 3584, 4608, 5120, 5632,
+	};
+	struct choice *c = test->priv;
+	unsigned int i;
+
+	c->input.nr_cpus = 64;
+	memset(c->input.vacant, 0, sizeof(c->input.vacant));
+	memcpy(c->input.size, size, sizeof(size));
+	live(c, 9320, 10000);
+	live(c, 18000, 10000);
+	for (i = 0; i < 2; i++) {
+		decide(c);
+		KUNIT_EXPECT_EQ(test, nr_sizes(c), HKM_NR_DYN);
+	}
+	decide(c);
+	KUNIT_EXPECT_EQ(test, nr_sizes(c), 2);
+}
+
+/* However little it saves, beside others that are not wanted. */
+static void class_of_the_best_set_makes_no_room(struct kunit *test)
+{
+	static const u32 size[HKM_NR_DYN] = {
+		4608, 6144, 10240, 12288, 20480, 26112, 40960, 50176,
+	};
+	static const u32 asked[HKM_NR_DYN] = {
+		4200, 5200, 9320, 11000, 18000, 24000, 34000, 43000,
+	};
+	struct choice *c = test->priv;
+	unsigned int i;
+
+	memset(c->input.vacant, 0, sizeof(c->input.vacant));
+	memcpy(c->input.size, size, sizeof(size));
+	for (i = 0; i < HKM_NR_DYN; i++)
+		live(c, asked[i], i ? 10000 : 6000);
+	decide(c);
+	KUNIT_EXPECT_EQ(test, nr_sizes(c), HKM_NR_DYN - 1);
+	KUNIT_EXPECT_TRUE(test, has_size(c, 4608));
 }
 
 static void lower_bound_drops_the_least_useful(struct kunit *test)
@@ -342,25 +585,21 @@ static void lower_bound_drops_the_least_useful(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, nr_sizes(c), 0);
 }
 
-static unsigned int errors_in(const struct choice *c)
+/* Some of the classes that serve nothing still have a size, good or bad. */
+static void retire_some(struct choice *c, struct rnd_state *rnd)
 {
-	unsigned int errors = nr_sizes(c) > c->input.dyn_max, i, id, j;
+	unsigned int nr = prandom_u32_state(rnd) % HKM_NR_DYN, i;
+	u32 size;
 
-	for (i = 0; i < HKM_NR_DYN; i++) {
-		u32 size = c->actions.size[i];
-
-		if (!size)
+	while (nr--) {
+		i = prandom_u32_state(rnd) % HKM_NR_DYN;
+		if (c->input.size[i])
 			continue;
-		errors += size % HKM_GRAIN_BYTES || size <= SZ_2K || size >= HKM_MAX_BYTES;
-		errors += size != c->input.size[i] && !c->input.vacant[i];
-		for (id = 0; id < HKM_CLASS_DYN1; id++)
-			errors += size == hkm_classes[id].size_bytes;
-		for (j = 0; j < i; j++)
-			errors += size == c->actions.size[j];
-		errors += (c->actions.reason[i] == HKM_REASON_NONE) !=
-			  (size == c->input.size[i]);
+		size = SZ_2K + prandom_u32_state(rnd) % 12 * SZ_4K;
+		size += (1 + prandom_u32_state(rnd) % 3) * HKM_GRAIN_BYTES;
+		c->input.vacant[i] = false;
+		c->input.retired[i] = size;
 	}
-	return errors;
 }
 
 static void any_load_gives_valid_sizes(struct kunit *test)
@@ -373,7 +612,7 @@ static void any_load_gives_valid_sizes(struct kunit *test)
 	for (i = 0; i < 300; i++) {
 		random_load(c, &rnd);
 		c->input.dyn_max = prandom_u32_state(&rnd) % (HKM_NR_DYN + 1);
-		c->input.vacant[prandom_u32_state(&rnd) % HKM_NR_DYN] = false;
+		retire_some(c, &rnd);
 		/* More than any machine has. */
 		if (i % 10 == 0)
 			c->input.live[i % HKM_NR_STEPS] = 1ULL << 40;
@@ -392,12 +631,21 @@ static struct kunit_case dyn_cases[] = {
 	KUNIT_CASE(one_size_gets_its_class),
 	KUNIT_CASE(fixed_sizes_get_none),
 	KUNIT_CASE(little_is_let_be),
+	KUNIT_CASE(enough_is_not_let_be),
 	KUNIT_CASE(none_is_better),
 	KUNIT_CASE(even_mix_costs_a_tenth_more),
 	KUNIT_CASE(sizes_stay_for_little),
 	KUNIT_CASE(useless_class_retires),
+	KUNIT_CASE(one_of_two_useless_classes_stays),
 	KUNIT_CASE(only_vacant_classes_are_given_sizes),
 	KUNIT_CASE(no_class_goes_for_one_that_cannot_come),
+	KUNIT_CASE(retired_class_serves_its_size_again),
+	KUNIT_CASE(best_class_stays_where_it_is),
+	KUNIT_CASE(no_more_than_dyn_max_with_retired_ones),
+	KUNIT_CASE(load_that_comes_and_goes_keeps_its_classes),
+	KUNIT_CASE(classes_that_all_serve_are_replaced_in_turn),
+	KUNIT_CASE(no_class_goes_where_none_is_wanted),
+	KUNIT_CASE(class_of_the_best_set_makes_no_room),
 	KUNIT_CASE(lower_bound_drops_the_least_useful),
 	KUNIT_CASE(any_load_gives_valid_sizes),
 	{}

@@ -23,27 +23,10 @@ static const struct hkm_window_class *counted(void)
 	return &hkm_test_learner_window()->class[TEST_CLASS];
 }
 
-static const struct hkm_policy *in_force(void)
-{
-	return rcu_dereference_protected(hkm_policy, true);
-}
-
 static u32 cap(unsigned int class_id)
 {
-	return in_force()->cap_chunks[class_id];
+	return hkm_kunit_in_force()->cap_chunks[class_id];
 }
-
-/* Changes the policy as a write to a file does. hkm_kunit_end() undoes it. */
-#define EDIT(test, field, value)					\
-do {									\
-	struct hkm_policy *policy;					\
-									\
-	hkm_kunit_policy(test);						\
-	policy = hkm_policy_edit();					\
-	KUNIT_ASSERT_NOT_NULL(test, policy);				\
-	policy->field = (value);					\
-	KUNIT_EXPECT_EQ(test, hkm_policy_commit(policy), 0);		\
-} while (0)
 
 static void cpu_flush(void)
 {
@@ -72,7 +55,7 @@ static u32 rate_at(u32 cap)
 
 static void step_law(struct kunit *test)
 {
-	EDIT(test, decide.controller, HKM_CONTROLLER_STEP);
+	HKM_KUNIT_EDIT(test, decide.controller, HKM_CONTROLLER_STEP);
 }
 
 static void window_has_what_was_counted(struct kunit *test)
@@ -106,7 +89,7 @@ static void window_has_what_was_counted(struct kunit *test)
 	hkm_trim_bin(TEST_CLASS, 6);
 	hkm_learner_step(3000);
 	KUNIT_EXPECT_EQ(test, counted()->releases, NR_CHUNKS - 6);
-	KUNIT_EXPECT_EQ(test, counted()->free, 6);
+	KUNIT_EXPECT_EQ(test, counted()->held, 6);
 
 	hkm_kfree(alloc());
 	hkm_learner_step(4000);
@@ -120,48 +103,48 @@ static void window_has_what_was_counted(struct kunit *test)
 
 static void levels_are_looked_at(struct kunit *test)
 {
-	struct hkm_chunk *chunk[5];
-	void *blocks[PER_CHUNK];
+	void **blocks = hkm_kunit_pointers(test, NR_BLOCKS);
 	unsigned int i;
 
 	hkm_learner_step(0);
-	for (i = 0; i < ARRAY_SIZE(chunk); i++) {
-		chunk[i] = hkm_kunit_chunk(test, TEST_CLASS, 0);
-		hkm_kunit_chunk_blocks(chunk[i], blocks);
-		hkm_kunit_push(TEST_CLASS, blocks, ARRAY_SIZE(blocks));
-	}
+	for (i = 0; i < NR_BLOCKS; i++)
+		blocks[i] = alloc();
 	hkm_learner_step(250);
-	hkm_trim_bin(TEST_CLASS, 2);
-	hkm_learner_step(500);
-	chunk[0] = hkm_kunit_chunk(test, TEST_CLASS, 0);
+	hkm_kunit_free_all(blocks, NR_BLOCKS - 4 * PER_CHUNK);
+	cpu_flush();
 	hkm_learner_step(1000);
-	KUNIT_EXPECT_EQ(test, counted()->free_low, 0);
-	KUNIT_EXPECT_EQ(test, counted()->free_high, 5);
-	KUNIT_EXPECT_EQ(test, counted()->free, 3);
+	KUNIT_EXPECT_EQ(test, counted()->used_low, 0);
+	KUNIT_EXPECT_EQ(test, counted()->used_high, NR_CHUNKS);
+	KUNIT_EXPECT_EQ(test, counted()->held, NR_CHUNKS);
 
+	/* What comes and goes between two looks is not seen, nor what trim has. */
 	hkm_learner_step(1250);
-	hkm_chunk_release(chunk[0]);
+	hkm_trim_bin(TEST_CLASS, 2);
 	hkm_learner_step(2000);
-	KUNIT_EXPECT_EQ(test, counted()->free_low, 2);
-	KUNIT_EXPECT_EQ(test, counted()->free_high, 3);
-	KUNIT_EXPECT_EQ(test, counted()->free, 2);
+	KUNIT_EXPECT_EQ(test, counted()->used_low, 4);
+	KUNIT_EXPECT_EQ(test, counted()->used_high, 4);
+	KUNIT_EXPECT_EQ(test, counted()->held, 6);
+	hkm_kunit_free_all(blocks + NR_BLOCKS - 4 * PER_CHUNK, 4 * PER_CHUNK);
 }
 
-static void what_cpus_park_is_not_free(struct kunit *test)
+static void what_cpus_park_is_used(struct kunit *test)
 {
 	void *p = alloc();
 
 	hkm_learner_step(0);
 	hkm_learner_step(1000);
-	KUNIT_EXPECT_EQ(test, counted()->free_high, 0);
+	KUNIT_EXPECT_EQ(test, counted()->used_low, hkm_kunit_in_force()->bundle[TEST_CLASS]);
 	hkm_kfree(p);
 	cpu_flush();
 	hkm_learner_step(2000);
-	KUNIT_EXPECT_EQ(test, counted()->free_high, in_force()->bundle[TEST_CLASS]);
+	KUNIT_EXPECT_EQ(test, counted()->used_high, 0);
+	KUNIT_EXPECT_EQ(test, counted()->held, hkm_kunit_in_force()->bundle[TEST_CLASS]);
 }
 
 static void force_is_pressure(struct kunit *test)
 {
+	/* Before it began. */
+	hkm_reclaim_all();
 	hkm_learner_step(0);
 	hkm_learner_step(1000);
 	KUNIT_EXPECT_FALSE(test, hkm_test_learner_window()->pressure);
@@ -180,7 +163,7 @@ static void steps_keep_to_the_interval(struct kunit *test)
 {
 	void *p = alloc();
 
-	EDIT(test, learner_interval_ms, 2000);
+	HKM_KUNIT_EDIT(test, learner_interval_ms, 2000);
 	KUNIT_EXPECT_EQ(test, hkm_learner_step(100), 500);
 	KUNIT_EXPECT_EQ(test, hkm_learner_step(600), 500);
 	KUNIT_EXPECT_EQ(test, hkm_learner_step(1900), 200);
@@ -188,7 +171,7 @@ static void steps_keep_to_the_interval(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, hkm_learner_step(2100), 500);
 	KUNIT_EXPECT_EQ(test, hkm_test_learner_window()->now_ms, 2100);
 	KUNIT_EXPECT_EQ(test, hkm_learner_step(4000), 100);
-	EDIT(test, learner_interval_ms, 1000);
+	HKM_KUNIT_EDIT(test, learner_interval_ms, 1000);
 	KUNIT_EXPECT_EQ(test, hkm_learner_step(4050), 250);
 	KUNIT_EXPECT_EQ(test, hkm_test_learner_window()->now_ms, 4050);
 	hkm_kfree(p);
@@ -227,7 +210,7 @@ static void step_law_moves_cap(struct kunit *test)
 		KUNIT_EXPECT_EQ_MSG(test, cap(TEST_CLASS), want[s], "second %u", s);
 		count_rate(rate_at(cap(TEST_CLASS)));
 	}
-	KUNIT_EXPECT_EQ(test, in_force()->cap_requested[TEST_CLASS], 64);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_in_force()->cap_requested[TEST_CLASS], 64);
 	KUNIT_EXPECT_EQ(test, cap(HKM_CLASS_16K), 64);
 	KUNIT_EXPECT_EQ(test, hkm_history_nr(), nr + 5);
 	for (s = 0; s < 5; s++) {
@@ -246,20 +229,43 @@ static void step_law_moves_cap(struct kunit *test)
 	hkm_kfree(p);
 }
 
+/* Counts requests that missed, of which @refilled got new chunks, and their frees. */
+static void count_misses(u32 nr, u32 refilled)
+{
+	this_cpu_add(hkm_counters[TEST_CLASS].slow[HKM_slow_allocs], nr);
+	this_cpu_add(hkm_counters[TEST_CLASS].slow[HKM_refill_allocs], refilled);
+	this_cpu_add(hkm_counters[TEST_CLASS].slow[HKM_remote_frees], nr);
+}
+
+/* Counters are not read all at once: a refill may be in the second of its two only. */
+static void half_a_refill_is_no_pop(struct kunit *test)
+{
+	void *p = alloc();
+
+	hkm_learner_step(0);
+	count_misses(3, 4);
+	hkm_learner_step(1000);
+	KUNIT_EXPECT_EQ(test, counted()->pops, 0);
+	count_misses(3, 0);
+	hkm_learner_step(2000);
+	KUNIT_EXPECT_EQ(test, counted()->pops, 3);
+	hkm_kfree(p);
+}
+
 static void no_change_is_no_generation(struct kunit *test)
 {
 	void *p = alloc();
 	u32 generation;
 
 	step_law(test);
-	generation = in_force()->generation;
+	generation = hkm_kunit_in_force()->generation;
 	hkm_learner_step(0);
 	count_rate(6500);
 	hkm_learner_step(9000);
-	KUNIT_EXPECT_EQ(test, in_force()->generation, generation);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_in_force()->generation, generation);
 	count_rate(5000);
 	hkm_learner_step(10000);
-	KUNIT_EXPECT_EQ(test, in_force()->generation, generation + 1);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_in_force()->generation, generation + 1);
 	hkm_kfree(p);
 }
 
@@ -273,12 +279,12 @@ static void off_is_as_requested(struct kunit *test)
 	count_rate(5000);
 	hkm_learner_step(3000);
 	KUNIT_EXPECT_EQ(test, cap(TEST_CLASS), 72);
-	EDIT(test, idle_ms, 2000);
+	HKM_KUNIT_EDIT(test, idle_ms, 2000);
 	KUNIT_EXPECT_EQ(test, cap(TEST_CLASS), 72);
 
-	EDIT(test, learner_enabled, 0);
+	HKM_KUNIT_EDIT(test, learner_enabled, 0);
 	KUNIT_EXPECT_EQ(test, cap(TEST_CLASS), 64);
-	EDIT(test, cap_requested[TEST_CLASS], 20);
+	HKM_KUNIT_EDIT(test, cap_requested[TEST_CLASS], 20);
 	KUNIT_EXPECT_EQ(test, cap(TEST_CLASS), 20);
 	count_rate(5000);
 	KUNIT_EXPECT_EQ(test, hkm_learner_step(9000), HKM_LEARNER_IDLE);
@@ -286,7 +292,7 @@ static void off_is_as_requested(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, hkm_history_nr(), nr + 1);
 
 	/* What it did meanwhile does not count. */
-	EDIT(test, learner_enabled, 1);
+	HKM_KUNIT_EDIT(test, learner_enabled, 1);
 	KUNIT_EXPECT_EQ(test, cap(TEST_CLASS), 20);
 	hkm_learner_step(10000);
 	hkm_learner_step(13000);
@@ -294,7 +300,7 @@ static void off_is_as_requested(struct kunit *test)
 	count_rate(5000);
 	hkm_learner_step(14000);
 	KUNIT_EXPECT_EQ(test, cap(TEST_CLASS), 28);
-	KUNIT_EXPECT_EQ(test, in_force()->cap_requested[TEST_CLASS], 20);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_in_force()->cap_requested[TEST_CLASS], 20);
 	hkm_kfree(p);
 }
 
@@ -306,11 +312,11 @@ static void learner_starts_from_what_is_set(struct kunit *test)
 	hkm_learner_step(0);
 	count_rate(5000);
 	hkm_learner_step(3000);
-	EDIT(test, cap_chunks[TEST_CLASS], 200);
+	HKM_KUNIT_EDIT(test, cap_chunks[TEST_CLASS], 200);
 	count_rate(5000);
 	hkm_learner_step(6000);
 	KUNIT_EXPECT_EQ(test, cap(TEST_CLASS), 208);
-	EDIT(test, cap_chunks[TEST_CLASS], 1000);
+	HKM_KUNIT_EDIT(test, cap_chunks[TEST_CLASS], 1000);
 	hkm_learner_step(7000);
 	KUNIT_EXPECT_EQ(test, cap(TEST_CLASS), 512);
 	hkm_kfree(p);
@@ -322,7 +328,7 @@ static void another_law_begins_afresh(struct kunit *test)
 
 	step_law(test);
 	hkm_learner_step(0);
-	EDIT(test, decide.controller, HKM_CONTROLLER_COST);
+	HKM_KUNIT_EDIT(test, decide.controller, HKM_CONTROLLER_COST);
 	hkm_learner_step(2000);
 	step_law(test);
 	count_rate(5000);
@@ -366,13 +372,13 @@ static void w_max_is_tried(struct kunit *test)
 	unsigned int seconds = 0;
 	struct hkm_event event;
 
-	EDIT(test, dyn_mode, HKM_DYN_OFF);
+	HKM_KUNIT_EDIT(test, dyn_mode, HKM_DYN_OFF);
 	set_w_max(test, 150);
 	/* Begins; sees that it was set; and ten windows. */
 	miss_dyn1(&seconds, 12);
-	KUNIT_EXPECT_EQ(test, in_force()->w_max[0], 140);
-	KUNIT_EXPECT_EQ(test, in_force()->w_max[1], 140);
-	KUNIT_EXPECT_EQ(test, in_force()->w_max_pct, 150);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_in_force()->w_max[0], 140);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_in_force()->w_max[1], 140);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_in_force()->w_max_pct, 150);
 	KUNIT_ASSERT_TRUE(test, hkm_history_get(0, &event));
 	KUNIT_EXPECT_EQ(test, event.at_ms, 12000);
 	KUNIT_EXPECT_EQ(test, event.subject, HKM_SUBJECT_W_MAX);
@@ -383,17 +389,86 @@ static void w_max_is_tried(struct kunit *test)
 
 	set_w_max(test, 165);
 	miss_dyn1(&seconds, 10);
-	KUNIT_EXPECT_EQ(test, in_force()->w_max[0], 165);
-	KUNIT_EXPECT_EQ(test, in_force()->w_max[1], 165);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_in_force()->w_max[0], 165);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_in_force()->w_max[1], 165);
 	miss_dyn1(&seconds, 1);
-	KUNIT_EXPECT_EQ(test, in_force()->w_max[0], 140);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_in_force()->w_max[0], 140);
 
-	EDIT(test, w_max_mode, HKM_WMAX_OFF);
-	KUNIT_EXPECT_EQ(test, in_force()->w_max[0], 165);
-	KUNIT_EXPECT_EQ(test, in_force()->w_max[1], 165);
+	HKM_KUNIT_EDIT(test, w_max_mode, HKM_WMAX_OFF);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_in_force()->w_max[0], 165);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_in_force()->w_max[1], 165);
 	miss_dyn1(&seconds, 30);
-	KUNIT_EXPECT_EQ(test, in_force()->w_max[0], 165);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_in_force()->w_max[0], 165);
 	hkm_kfree(larger);
+}
+
+/* Only half of the CPUs has a load: the candidate is in force on all, and then not. */
+static void w_max_canary_takes_turns(struct kunit *test)
+{
+	void *larger = hkm_kunit_alloc(SZ_16K, GFP_KERNEL);
+	struct hkm_event event = {};
+	unsigned int seconds = 0, i;
+	u64 nr;
+
+	HKM_KUNIT_EDIT(test, dyn_mode, HKM_DYN_OFF);
+	set_w_max(test, 150);
+	while (event.reason != HKM_REASON_CANARY && seconds < 200) {
+		this_cpu_add(hkm_counters[HKM_CLASS_16K].slow[HKM_substitutes], 1);
+		miss_dyn1(&seconds, 1);
+		hkm_history_get(0, &event);
+	}
+	KUNIT_ASSERT_EQ(test, event.reason, HKM_REASON_CANARY);
+	nr = hkm_history_nr();
+	for (i = 0; i < 10; i++) {
+		u32 pct = i < 5 ? event.value_new : 150;
+
+		KUNIT_EXPECT_EQ(test, hkm_kunit_in_force()->w_max[0], pct);
+		KUNIT_EXPECT_EQ(test, hkm_kunit_in_force()->w_max[1], pct);
+		/* That it is the other's turn is no decision. */
+		KUNIT_EXPECT_EQ(test, hkm_history_nr(), nr);
+		miss_dyn1(&seconds, 1);
+	}
+	KUNIT_EXPECT_EQ(test, hkm_history_nr(), nr + 1);
+	hkm_kfree(larger);
+}
+
+/* Less than 1 MiB, and that once: each miss is counted in one window. */
+static void w_max_needs_misses(struct kunit *test)
+{
+	void *larger = hkm_kunit_alloc(SZ_16K, GFP_KERNEL);
+	unsigned int seconds = 0;
+
+	HKM_KUNIT_EDIT(test, dyn_mode, HKM_DYN_OFF);
+	set_w_max(test, 150);
+	/* As miss_dyn1(), but that it has what it needs from then on. */
+	hkm_kfree(hkm_kunit_alloc(10000, GFP_KERNEL));
+	hkm_learner_step(++seconds * 1000);
+	hkm_learner_step(++seconds * 1000);
+	this_cpu_add(hkm_counters[HKM_CLASS_DYN1].slow[HKM_refills], 10);
+	while (seconds < 40) {
+		hkm_kfree(hkm_kunit_alloc(10000, GFP_KERNEL));
+		hkm_learner_step(++seconds * 1000);
+		KUNIT_EXPECT_EQ(test, hkm_kunit_in_force()->w_max[0], 150);
+	}
+	hkm_kfree(larger);
+}
+
+/* Between two of its steps. */
+static void off_and_on_begins_afresh(struct kunit *test)
+{
+	void *p = alloc();
+
+	step_law(test);
+	hkm_learner_step(0);
+	HKM_KUNIT_EDIT(test, learner_enabled, 0);
+	HKM_KUNIT_EDIT(test, learner_enabled, 1);
+	count_rate(5000);
+	hkm_learner_step(3000);
+	KUNIT_EXPECT_EQ(test, cap(TEST_CLASS), 64);
+	count_rate(5000);
+	hkm_learner_step(6000);
+	KUNIT_EXPECT_EQ(test, cap(TEST_CLASS), 72);
+	hkm_kfree(p);
 }
 
 static void history_keeps_the_latest(struct kunit *test)
@@ -446,16 +521,20 @@ static void any_event_is_a_line(struct kunit *test)
 static struct kunit_case learner_cases[] = {
 	KUNIT_CASE(window_has_what_was_counted),
 	KUNIT_CASE(levels_are_looked_at),
-	KUNIT_CASE(what_cpus_park_is_not_free),
+	KUNIT_CASE(what_cpus_park_is_used),
 	KUNIT_CASE(force_is_pressure),
 	KUNIT_CASE(steps_keep_to_the_interval),
 	KUNIT_CASE(an_empty_pool_is_left_alone),
 	KUNIT_CASE(step_law_moves_cap),
+	KUNIT_CASE(half_a_refill_is_no_pop),
 	KUNIT_CASE(no_change_is_no_generation),
 	KUNIT_CASE(off_is_as_requested),
 	KUNIT_CASE(learner_starts_from_what_is_set),
 	KUNIT_CASE(another_law_begins_afresh),
 	KUNIT_CASE(w_max_is_tried),
+	KUNIT_CASE(w_max_needs_misses),
+	KUNIT_CASE(w_max_canary_takes_turns),
+	KUNIT_CASE(off_and_on_begins_afresh),
 	KUNIT_CASE(history_keeps_the_latest),
 	KUNIT_CASE(any_event_is_a_line),
 	{}

@@ -8,11 +8,6 @@
 #include "common.h"
 #include "../pool/reclaim.h"
 
-static const struct hkm_policy *in_force(void)
-{
-	return rcu_dereference_protected(hkm_policy, true);
-}
-
 /* What exit puts back. */
 static struct hkm_policy saved;
 
@@ -21,7 +16,7 @@ static int policy_begin(struct kunit *test)
 	int err = hkm_kunit_begin(test);
 
 	/* Now that nobody else changes it. */
-	saved = *in_force();
+	saved = *hkm_kunit_in_force();
 	return err;
 }
 
@@ -49,7 +44,7 @@ static int set(size_t offset, u32 value)
 
 static u32 get(size_t offset)
 {
-	return *(u32 *)((void *)in_force() + offset);
+	return *(u32 *)((void *)hkm_kunit_in_force() + offset);
 }
 
 static void numbers_have_bounds(struct kunit *test)
@@ -69,6 +64,7 @@ static void numbers_have_bounds(struct kunit *test)
 		KNOB(w_max_mode, 0, HKM_NR_WMAX_MODES - 1),
 		KNOB(cap_requested[HKM_CLASS_2K], 0, 32767),
 		KNOB(cap_requested[HKM_CLASS_1M], 0, 32767),
+		KNOB(cap_chunks[HKM_CLASS_2K], 0, 32767),
 		KNOB(ring_limit[HKM_CLASS_2K], 0, 32),
 		KNOB(ring_limit[HKM_CLASS_1M], 0, 32),
 		KNOB(learner_enabled, 0, 1),
@@ -98,24 +94,26 @@ static void numbers_have_bounds(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, get(offset), min);
 		KUNIT_EXPECT_EQ(test, set(offset, max), 0);
 		KUNIT_EXPECT_EQ(test, get(offset), max);
-		generation = in_force()->generation;
+		generation = hkm_kunit_in_force()->generation;
 		KUNIT_EXPECT_EQ(test, set(offset, max + 1), -EINVAL);
 		KUNIT_EXPECT_EQ(test, set(offset, U32_MAX), -EINVAL);
 		KUNIT_EXPECT_EQ(test, set(offset, min - 1), -EINVAL);
 		KUNIT_EXPECT_EQ(test, get(offset), max);
-		KUNIT_EXPECT_EQ(test, in_force()->generation, generation);
+		KUNIT_EXPECT_EQ(test, hkm_kunit_in_force()->generation, generation);
 		KUNIT_EXPECT_EQ(test, set(offset, was), 0);
 	}
 }
 
 static void each_change_is_a_generation(struct kunit *test)
 {
-	u32 generation = in_force()->generation;
+	u32 generation = hkm_kunit_in_force()->generation;
 
 	KUNIT_EXPECT_EQ(test, set(offsetof(struct hkm_policy, idle_ms), 2000), 0);
-	KUNIT_EXPECT_EQ(test, in_force()->generation, generation + 1);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_in_force()->generation, generation + 1);
+	/* The laws go by it too. */
+	KUNIT_EXPECT_EQ(test, hkm_kunit_in_force()->decide.idle_ms, 2000);
 	KUNIT_EXPECT_EQ(test, set(offsetof(struct hkm_policy, idle_ms), 2000), 0);
-	KUNIT_EXPECT_EQ(test, in_force()->generation, generation + 2);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_in_force()->generation, generation + 2);
 }
 
 static void bundle_is_bounded(struct kunit *test)
@@ -128,13 +126,16 @@ static void bundle_is_bounded(struct kunit *test)
 		hkm_kunit_for_each_class(id) {
 			unsigned int span = 1U << hkm_classes[id].span_order;
 
-			KUNIT_EXPECT_GE(test, in_force()->bundle[id], 1);
+			KUNIT_EXPECT_GE(test, hkm_kunit_in_force()->bundle[id], 1);
 			if (!hkm_class_is_large(id))
-				KUNIT_EXPECT_LE(test, in_force()->bundle[id] * span,
+				KUNIT_EXPECT_LE(test, hkm_kunit_in_force()->bundle[id] * span,
 						max(chunks, span));
 		}
 	}
-	KUNIT_EXPECT_EQ(test, in_force()->bundle[HKM_CLASS_52K], 4);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_in_force()->bundle[HKM_CLASS_8K], 2);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_in_force()->bundle[HKM_CLASS_16K], 4);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_in_force()->bundle[HKM_CLASS_52K], 4);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_in_force()->bundle[HKM_CLASS_64K], 1);
 }
 
 #define NR_BLOCKS	(2 * HKM_RING_SLOTS)
@@ -219,7 +220,7 @@ static void misses_borrow_and_refill_in_turn(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(stock); i++)
 		stock[i] = hkm_kunit_alloc(SZ_16K, GFP_KERNEL);
 	hkm_kunit_free_all(stock, ARRAY_SIZE(stock));
-	refill = in_force()->bundle[HKM_CLASS_DYN1] *
+	refill = hkm_kunit_in_force()->bundle[HKM_CLASS_DYN1] *
 		 hkm_classes[HKM_CLASS_DYN1].nr_blocks;
 	KUNIT_ASSERT_EQ(test, refill, ARRAY_SIZE(own) - 1);
 	take(test, lent, 16, SZ_16K);
@@ -266,20 +267,22 @@ static void w_max_is_as_requested_when_off(struct kunit *test)
 	policy->w_max[0] = 160;
 	policy->w_max[1] = 170;
 	KUNIT_ASSERT_EQ(test, hkm_policy_commit(policy), 0);
-	KUNIT_EXPECT_EQ(test, in_force()->w_max[0], 160);
-	KUNIT_EXPECT_EQ(test, in_force()->w_max[1], 170);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_in_force()->w_max[0], 160);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_in_force()->w_max[1], 170);
 	for (i = 0; i < 2; i++) {
-		epoch = in_force()->w_max_epoch;
+		epoch = hkm_kunit_in_force()->w_max_epoch;
 		policy = hkm_policy_edit();
 		KUNIT_ASSERT_NOT_NULL(test, policy);
 		policy->w_max_mode = i ? HKM_WMAX_UCB1 : HKM_WMAX_OFF;
 		policy->learner_enabled = !i;
 		policy->w_max[1] = 170;
 		KUNIT_ASSERT_EQ(test, hkm_policy_commit(policy), 0);
-		KUNIT_EXPECT_EQ(test, in_force()->w_max[0], in_force()->w_max_pct);
-		KUNIT_EXPECT_EQ(test, in_force()->w_max[1], in_force()->w_max_pct);
+		KUNIT_EXPECT_EQ(test, hkm_kunit_in_force()->w_max[0],
+				hkm_kunit_in_force()->w_max_pct);
+		KUNIT_EXPECT_EQ(test, hkm_kunit_in_force()->w_max[1],
+				hkm_kunit_in_force()->w_max_pct);
 		/* The learner is to see that. */
-		KUNIT_EXPECT_NE(test, in_force()->w_max_epoch, epoch);
+		KUNIT_EXPECT_NE(test, hkm_kunit_in_force()->w_max_epoch, epoch);
 	}
 }
 

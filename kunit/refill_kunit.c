@@ -72,6 +72,30 @@ static void bundle_stocks_all_tiers(struct kunit *test)
 	}
 }
 
+/* Refills of a request for cleared memory. */
+static u64 refills_for(unsigned int id, gfp_t gfp)
+{
+	u64 refills = hkm_kunit_counter(id, HKM_refills);
+
+	hkm_kfree(hkm_kunit_alloc(hkm_classes[id].size_bytes, gfp | __GFP_ZERO));
+	refills = hkm_kunit_counter(id, HKM_refills) - refills;
+	hkm_kunit_empty();
+	return refills;
+}
+
+/* Who cannot sleep does not wait until more is cleared than is needed. */
+static void atomic_requests_clear_one_span(struct kunit *test)
+{
+	unsigned int id;
+
+	hkm_kunit_for_each_class(id) {
+		KUNIT_EXPECT_EQ(test, refills_for(id, GFP_ATOMIC), 1);
+		KUNIT_EXPECT_EQ(test, refills_for(id, GFP_NOWAIT), 1);
+		KUNIT_EXPECT_EQ(test, refills_for(id, GFP_KERNEL),
+				hkm_kunit_policy(test)->bundle[id]);
+	}
+}
+
 static void bundles_have_at_most_four_chunks(struct kunit *test)
 {
 	unsigned int id;
@@ -278,6 +302,7 @@ static void spans_are_refilled(struct kunit *test)
 
 static struct kunit_case refill_cases[] = {
 	KUNIT_CASE(bundle_stocks_all_tiers),
+	KUNIT_CASE(atomic_requests_clear_one_span),
 	KUNIT_CASE(bundles_have_at_most_four_chunks),
 	KUNIT_CASE(refill_comes_last),
 	KUNIT_CASE(no_page_means_kmalloc),

@@ -37,7 +37,7 @@ static void table_names_smallest_fit(struct kunit *test)
 	hkm_class_table_build(table, 0, 1);
 	KUNIT_EXPECT_EQ(test, table_errors(table), 0U);
 	KUNIT_EXPECT_EQ(test,
-			memcmp(table, rcu_dereference_protected(hkm_policy, true)->bin_of[0],
+			memcmp(table, hkm_kunit_in_force()->bin_of[0],
 			       sizeof(table)), 0);
 }
 
@@ -56,6 +56,28 @@ static void table_with_any_dyn1(struct kunit *test)
 		}
 		size += size ? 1024 : SZ_2K;
 	} while (size < HKM_MAX_BYTES);
+}
+
+static void table_names_bins_of_its_node(struct kunit *test)
+{
+	const struct hkm_policy *policy = hkm_kunit_in_force();
+	u8 table[HKM_NR_STEPS];
+	unsigned int nid, i, errors = 0;
+
+	for (nid = 0; nid < HKM_MAX_NODES; nid++) {
+		hkm_class_table_build(table, nid, 1);
+		for (i = 0; i < HKM_NR_STEPS; i++)
+			errors += table[i] != hkm_bin(policy->bin_of[0][i], nid) ||
+				  table[i] != policy->bin_of[nid][i];
+	}
+	KUNIT_EXPECT_EQ(test, errors, 0U);
+}
+
+static void next_class_is_not_large(struct kunit *test)
+{
+	KUNIT_EXPECT_EQ(test, hkm_class_next(HKM_CLASS_8K, 0), (unsigned int)HKM_CLASS_16K);
+	KUNIT_EXPECT_EQ(test, hkm_class_next(HKM_CLASS_32K, 0), (unsigned int)HKM_CLASS_52K);
+	KUNIT_EXPECT_EQ(test, hkm_class_next(HKM_CLASS_52K, 0), (unsigned int)HKM_NR_CLASSES);
 }
 
 static void step_bounds(struct kunit *test)
@@ -229,6 +251,8 @@ static void init_takes_good_dyn1(struct kunit *test)
 static struct kunit_case size_class_cases[] = {
 	KUNIT_CASE(table_names_smallest_fit),
 	KUNIT_CASE(table_with_any_dyn1),
+	KUNIT_CASE(table_names_bins_of_its_node),
+	KUNIT_CASE(next_class_is_not_large),
 	KUNIT_CASE(step_bounds),
 	KUNIT_CASE(geometry_of_known_sizes),
 	KUNIT_CASE(spans_follow_waste_rule),

@@ -27,33 +27,17 @@ static void learn_for(unsigned int ms)
 		hkm_learner_step(now_ms);
 }
 
-#define EDIT(test, field, value)					\
-do {									\
-	struct hkm_policy *policy;					\
-									\
-	hkm_kunit_policy(test);						\
-	policy = hkm_policy_edit();					\
-	KUNIT_ASSERT_NOT_NULL(test, policy);				\
-	policy->field = (value);					\
-	KUNIT_EXPECT_EQ(test, hkm_policy_commit(policy), 0);		\
-} while (0)
-
 /* From a policy without dynamic classes. */
 static void begin_without(struct kunit *test)
 {
 	now_ms = 0;
-	EDIT(test, dyn_bytes[0], 0);
+	HKM_KUNIT_EDIT(test, dyn_bytes[0], 0);
 	hkm_learner_step(now_ms);
-}
-
-static const struct hkm_policy *in_force(void)
-{
-	return rcu_dereference_protected(hkm_policy, true);
 }
 
 static unsigned int class_for(size_t size)
 {
-	return hkm_bin_class(in_force()->bin_of[0][hkm_size_step(size)]);
+	return hkm_bin_class(hkm_kunit_in_force()->bin_of[0][hkm_size_step(size)]);
 }
 
 static unsigned int nr_serving(void)
@@ -61,7 +45,7 @@ static unsigned int nr_serving(void)
 	unsigned int i, nr = 0;
 
 	for (i = 0; i < HKM_NR_DYN; i++)
-		nr += in_force()->dyn_bytes[i] != 0;
+		nr += hkm_kunit_in_force()->dyn_bytes[i] != 0;
 	return nr;
 }
 
@@ -82,12 +66,15 @@ static void size_in_use_gets_a_class(struct kunit *test)
 	begin_without(test);
 	KUNIT_EXPECT_EQ(test, class_for(JUMBO_BYTES), HKM_CLASS_16K);
 	hold(blocks, JUMBO_BYTES);
-	learn_for(SHORT_MS);
+	learn_for(9000);
+	KUNIT_EXPECT_EQ(test, nr_serving(), 0);
+	learn_for(SHORT_MS - 9000);
 	id = class_for(JUMBO_BYTES);
 	KUNIT_ASSERT_TRUE(test, hkm_class_is_dyn(id));
 	KUNIT_EXPECT_EQ(test, hkm_classes[id].size_bytes, 9728);
-	KUNIT_EXPECT_EQ(test, in_force()->dyn_bytes[id - HKM_CLASS_DYN1], 9728);
-	KUNIT_EXPECT_EQ(test, in_force()->cap_chunks[id], in_force()->decide.cap_min);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_in_force()->dyn_bytes[id - HKM_CLASS_DYN1], 9728);
+	KUNIT_EXPECT_EQ(test, hkm_kunit_in_force()->cap_chunks[id],
+			hkm_kunit_in_force()->decide.cap_min);
 	KUNIT_EXPECT_EQ(test, nr_serving(), 1);
 
 	block = hkm_kunit_alloc(JUMBO_BYTES, GFP_KERNEL);
@@ -100,7 +87,30 @@ static void size_in_use_gets_a_class(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, event.class_id, id);
 	KUNIT_EXPECT_EQ(test, event.value_old, 0);
 	KUNIT_EXPECT_EQ(test, event.value_new, 9728);
+	KUNIT_EXPECT_EQ(test, event.reason, HKM_REASON_LEARNED);
 	KUNIT_EXPECT_LT(test, event.after, event.before);
+	hkm_kunit_free_all(blocks, NR_BLOCKS);
+}
+
+/* Decisions are 10 s apart, and each is about what was live since the last. */
+static void little_gets_no_class(struct kunit *test)
+{
+	void **blocks = hkm_kunit_pointers(test, NR_BLOCKS);
+	unsigned int i;
+
+	begin_without(test);
+	hold(blocks, JUMBO_BYTES);
+	/* Less than 4 MiB. */
+	for (i = NR_BLOCKS / 4; i < NR_BLOCKS; i++)
+		hkm_kfree(blocks[i]);
+	learn_for(LONG_MS);
+	KUNIT_EXPECT_EQ(test, nr_serving(), 0);
+	hkm_kunit_free_all(blocks, NR_BLOCKS / 4);
+	hold(blocks, JUMBO_BYTES);
+	learn_for(8000);
+	KUNIT_EXPECT_EQ(test, nr_serving(), 0);
+	learn_for(SHORT_MS);
+	KUNIT_EXPECT_EQ(test, nr_serving(), 1);
 	hkm_kunit_free_all(blocks, NR_BLOCKS);
 }
 
@@ -120,13 +130,24 @@ static void size_not_in_use_loses_its_class(struct kunit *test)
 	/* The load is another. One block of the old one stays. */
 	hkm_kunit_free_all(blocks, NR_BLOCKS);
 	hold(blocks, OTHER_BYTES);
-	learn_for(LONG_MS);
+	learn_for(SHORT_MS);
 	other = class_for(OTHER_BYTES);
 	KUNIT_EXPECT_TRUE(test, hkm_class_is_dyn(other));
 	KUNIT_EXPECT_NE(test, other, id);
+	KUNIT_EXPECT_EQ(test, class_for(JUMBO_BYTES), id);
+	hkm_kunit_free_all(blocks, NR_BLOCKS);
+	hold(blocks, OTHER_BYTES);
+	learn_for(LONG_MS);
 	KUNIT_EXPECT_EQ(test, class_for(JUMBO_BYTES), HKM_CLASS_16K);
 	KUNIT_EXPECT_EQ(test, nr_serving(), 1);
 	KUNIT_EXPECT_EQ(test, hkm_classes[id].size_bytes, 9728);
+	KUNIT_EXPECT_TRUE(test, hkm_kunit_filled(kept, HKM_KUNIT_DIRT, JUMBO_BYTES));
+
+	/* It is as it was: the class that has that block serves again. */
+	hkm_kunit_free_all(blocks, NR_BLOCKS);
+	hold(blocks, JUMBO_BYTES);
+	learn_for(SHORT_MS);
+	KUNIT_EXPECT_EQ(test, class_for(JUMBO_BYTES), id);
 	KUNIT_EXPECT_TRUE(test, hkm_kunit_filled(kept, HKM_KUNIT_DIRT, JUMBO_BYTES));
 	hkm_kfree(kept);
 	hkm_kunit_free_all(blocks, NR_BLOCKS);
@@ -136,16 +157,16 @@ static void nothing_is_learned_if_off(struct kunit *test)
 {
 	void **blocks = hkm_kunit_pointers(test, NR_BLOCKS);
 
-	EDIT(test, dyn_mode, HKM_DYN_OFF);
+	HKM_KUNIT_EDIT(test, dyn_mode, HKM_DYN_OFF);
 	begin_without(test);
 	hold(blocks, JUMBO_BYTES);
 	learn_for(SHORT_MS);
 	KUNIT_EXPECT_EQ(test, nr_serving(), 0);
 	/* What is there stays. */
-	EDIT(test, dyn_mode, HKM_DYN_ON);
+	HKM_KUNIT_EDIT(test, dyn_mode, HKM_DYN_ON);
 	learn_for(SHORT_MS);
 	KUNIT_EXPECT_EQ(test, nr_serving(), 1);
-	EDIT(test, dyn_mode, HKM_DYN_OFF);
+	HKM_KUNIT_EDIT(test, dyn_mode, HKM_DYN_OFF);
 	hkm_kunit_free_all(blocks, NR_BLOCKS);
 	hold(blocks, OTHER_BYTES);
 	learn_for(LONG_MS);
@@ -158,15 +179,15 @@ static void no_more_than_dyn_max_serve(struct kunit *test)
 {
 	void **blocks = hkm_kunit_pointers(test, NR_BLOCKS);
 
-	EDIT(test, dyn_max, 0);
+	HKM_KUNIT_EDIT(test, dyn_max, 0);
 	begin_without(test);
 	hold(blocks, JUMBO_BYTES);
 	learn_for(SHORT_MS);
 	KUNIT_EXPECT_EQ(test, nr_serving(), 0);
-	EDIT(test, dyn_max, 1);
+	HKM_KUNIT_EDIT(test, dyn_max, 1);
 	learn_for(SHORT_MS);
 	KUNIT_EXPECT_EQ(test, nr_serving(), 1);
-	EDIT(test, dyn_max, 0);
+	HKM_KUNIT_EDIT(test, dyn_max, 0);
 	learn_for(SHORT_MS);
 	KUNIT_EXPECT_EQ(test, nr_serving(), 0);
 	hkm_kunit_free_all(blocks, NR_BLOCKS);
@@ -190,6 +211,7 @@ static void live_blocks_count_not_requests(struct kunit *test)
 
 static struct kunit_case sizes_cases[] = {
 	KUNIT_CASE(size_in_use_gets_a_class),
+	KUNIT_CASE(little_gets_no_class),
 	KUNIT_CASE(size_not_in_use_loses_its_class),
 	KUNIT_CASE(nothing_is_learned_if_off),
 	KUNIT_CASE(no_more_than_dyn_max_serve),

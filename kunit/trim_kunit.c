@@ -43,6 +43,14 @@ static void scatter(struct kunit *test, struct hkm_chunk **chunk, u32 cap)
 		chunk[i] = chunk_stocked(test, HKM_CLASS_4K, i, 1);
 }
 
+/* The same, of a class that is in use and may keep one, with blocks that count. */
+static void scatter_live(struct kunit *test, struct hkm_chunk **chunk)
+{
+	scatter(test, chunk, 1);
+	hkm_kunit_policy(test)->idle_ms = 3600000;
+	hkm_kunit_count_allocs(HKM_CLASS_4K, NR_SCATTERED);
+}
+
 static void whole_chunks_are_released(struct kunit *test)
 {
 	unsigned int id, i;
@@ -162,6 +170,25 @@ static void emptiest_chunks_drain(struct kunit *test)
 	end_sparse(test, chunk);
 }
 
+/* What is free in whole chunks is not scattered. */
+static void nothing_drains_for_whole_chunks(struct kunit *test)
+{
+	struct hkm_chunk **chunk = (struct hkm_chunk **)hkm_kunit_pointers(test, 2 * NR_SPARSE);
+	unsigned int i;
+
+	for (i = 0; i < 2 * NR_SPARSE; i++)
+		chunk[i] = chunk_stocked(test, HKM_CLASS_16K, 1, i < NR_SPARSE ? 3 : 0);
+	KUNIT_EXPECT_EQ(test, hkm_trim_bin(HKM_CLASS_16K, 0), NR_SPARSE);
+	KUNIT_EXPECT_EQ(test, nr_draining(chunk), 0U);
+	for (i = 0; i < NR_SPARSE; i++) {
+		void *blocks[HKM_MAX_BLOCKS];
+
+		hkm_kunit_chunk_blocks(chunk[i], blocks);
+		hkm_kunit_push(HKM_CLASS_16K, blocks, 3);
+	}
+	KUNIT_EXPECT_EQ(test, hkm_trim_bin(HKM_CLASS_16K, 0), NR_SPARSE);
+}
+
 /* Else none would ever come to be whole. */
 static void same_chunks_go_on_draining(struct kunit *test)
 {
@@ -266,6 +293,11 @@ static void inventory_gives_back_no_more_than_asked(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, hkm_inventory_count(HKM_CLASS_16K), 2);
 	KUNIT_EXPECT_EQ(test, hkm_trim_bin(HKM_CLASS_16K, 1), 1);
 	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_16K), 1);
+	/* There is room for a whole span, or for none of it. */
+	for (i = 0; i < 2; i++)
+		chunk_stocked(test, HKM_CLASS_256K, i, 0);
+	KUNIT_EXPECT_EQ(test, hkm_trim_bin(HKM_CLASS_256K, 7), 4);
+	KUNIT_EXPECT_EQ(test, hkm_inventory_count(HKM_CLASS_256K), 4);
 }
 
 static void block_of_kept_chunk_is_refused(struct kunit *test)
@@ -340,6 +372,10 @@ static void parked_blocks_are_not_over_cap(struct kunit *test)
 	hkm_kunit_cpu_put(cpu);
 	hkm_reclaim_tick();
 	KUNIT_EXPECT_TRUE(test, hkm_reclaim_at_cap(HKM_CLASS_8K));
+	/* Seven free blocks of eight count as a chunk, too. */
+	hkm_kunit_policy(test)->cap_chunks[HKM_CLASS_8K] = 2;
+	hkm_reclaim_tick();
+	KUNIT_EXPECT_TRUE(test, hkm_reclaim_at_cap(HKM_CLASS_8K));
 	hkm_kfree(p);
 }
 
@@ -400,6 +436,115 @@ static void used_stock_stays(struct kunit *test)
 	}
 	KUNIT_EXPECT_GT(test, hkm_chunk_count(HKM_CLASS_16K), 0);
 	KUNIT_EXPECT_TRUE(test, hkm_cpu_parks(hkm_kunit_cpu(), HKM_CLASS_16K));
+}
+
+/* Each use counts anew, however many ticks it was not used in before. */
+static void stock_used_now_and_then_stays(struct kunit *test)
+{
+	unsigned int i;
+
+	hkm_kunit_policy(test)->idle_ms = 3000;
+	for (i = 0; i < 12; i++) {
+		if (i % 3 == 0)
+			hkm_kfree(hkm_kunit_alloc(SZ_16K, GFP_KERNEL));
+		hkm_reclaim_tick();
+		KUNIT_EXPECT_TRUE(test, hkm_cpu_parks(hkm_kunit_cpu(), HKM_CLASS_16K));
+	}
+}
+
+/* Whether the next tick has a pass over 4 KiB blocks. */
+static bool tick_passes(void)
+{
+	u64 pops = hkm_kunit_counter(HKM_CLASS_4K, HKM_freelist_pops);
+
+	hkm_reclaim_tick();
+	return hkm_kunit_counter(HKM_CLASS_4K, HKM_freelist_pops) != pops;
+}
+
+static void end_scattered(struct kunit *test, struct hkm_chunk **chunk)
+{
+	unsigned int i;
+
+	for (i = 0; i < NR_SCATTERED; i++) {
+		hkm_block_unmark(chunk[i]->base);
+		hkm_kfree(chunk[i]->base);
+	}
+	hkm_reclaim_all();
+	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_4K), 0);
+}
+
+/* Where one chunk of eight may be kept, twice as long each time, but up to 64 / 7. */
+static void pauses_double(struct kunit *test)
+{
+	static const unsigned int pass[] = { 1, 3, 7, 15, 25, 35 };
+	struct hkm_chunk *chunk[NR_SCATTERED];
+	unsigned int tick, i = 0;
+
+	scatter_live(test, chunk);
+	for (tick = 1; tick <= 36; tick++) {
+		bool passes = tick_passes();
+
+		KUNIT_EXPECT_EQ_MSG(test, passes, tick == pass[i], "tick %u", tick);
+		i += tick == pass[i] && i + 1 < ARRAY_SIZE(pass);
+	}
+	end_scattered(test, chunk);
+}
+
+/* An idle class may keep nothing, whatever its CAP. */
+static void pauses_of_idle_class_are_short(struct kunit *test)
+{
+	struct hkm_chunk *chunk[NR_SCATTERED];
+	unsigned int i, passes = 0;
+
+	scatter(test, chunk, 64);
+	hkm_kunit_policy(test)->idle_ms = 1000;
+	hkm_kunit_count_allocs(HKM_CLASS_4K, NR_SCATTERED);
+	for (i = 0; i < 24; i++)
+		passes += tick_passes();
+	KUNIT_EXPECT_GE(test, passes, 6U);
+	end_scattered(test, chunk);
+}
+
+/* A pass that gives back an eighth was none in vain, and the pauses begin anew. */
+static void some_success_ends_the_pauses(struct kunit *test)
+{
+	struct hkm_chunk *chunk[NR_SCATTERED];
+	unsigned int i;
+
+	scatter_live(test, chunk);
+	KUNIT_EXPECT_TRUE(test, tick_passes());
+	/* One block less that is in the way does not matter. */
+	hkm_kunit_remote_push(HKM_CLASS_4K, chunk[0]->base);
+	KUNIT_EXPECT_FALSE(test, tick_passes());
+	chunk[0] = chunk_stocked(test, HKM_CLASS_4K, 0, 1);
+	hkm_kunit_count_allocs(HKM_CLASS_4K, 1);
+	for (i = 0; i < 4; i++)
+		chunk_stocked(test, HKM_CLASS_4K, i, 0);
+	KUNIT_EXPECT_TRUE(test, tick_passes());
+	KUNIT_EXPECT_TRUE(test, tick_passes());
+	KUNIT_EXPECT_FALSE(test, tick_passes());
+	KUNIT_EXPECT_TRUE(test, tick_passes());
+	end_scattered(test, chunk);
+}
+
+/* Half of what was in the way has gone. */
+static void pauses_end_with_what_they_were_for(struct kunit *test)
+{
+	struct hkm_chunk *chunk[NR_SCATTERED];
+	unsigned int i;
+
+	scatter_live(test, chunk);
+	for (i = 0; i < 3; i++)
+		hkm_reclaim_tick();
+	/* Three more would be left out. */
+	for (i = 0; i < NR_SCATTERED / 2; i++)
+		hkm_kunit_remote_push(HKM_CLASS_4K, chunk[i]->base);
+	KUNIT_EXPECT_TRUE(test, tick_passes());
+	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_4K), NR_SCATTERED / 2 + 1);
+	for (; i < NR_SCATTERED; i++)
+		hkm_kunit_remote_push(HKM_CLASS_4K, chunk[i]->base);
+	hkm_reclaim_all();
+	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_4K), 0);
 }
 
 static void fruitless_passes_become_rare(struct kunit *test)
@@ -497,17 +642,26 @@ static void pauses_end_below_cap_too(struct kunit *test)
 	struct hkm_policy *policy = hkm_kunit_policy(test);
 	struct hkm_chunk *chunk[NR_SCATTERED];
 	unsigned int i;
+	void *block;
 
-	scatter(test, chunk, 1);
-	/* Without success, so that the next one would be left out. */
+	scatter_live(test, chunk);
+	/* Two passes without success; then three are left out. */
+	for (i = 0; i < 3; i++)
+		hkm_reclaim_tick();
+	policy->cap_chunks[HKM_CLASS_4K] = NR_SCATTERED;
+	for (i = 0; i < NR_SCATTERED / 2; i++)
+		hkm_kunit_remote_push(HKM_CLASS_4K, chunk[i]->base);
 	hkm_reclaim_tick();
-	policy->cap_chunks[HKM_CLASS_4K] = 8;
-	hkm_reclaim_tick();
+	/* As much is in the way again, but that is another matter. */
 	policy->cap_chunks[HKM_CLASS_4K] = 1;
-	for (i = 0; i < NR_SCATTERED; i++)
-		hkm_kunit_push(HKM_CLASS_4K, &chunk[i]->base, 1);
-	hkm_reclaim_tick();
-	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_4K), 1);
+	hkm_kunit_pop(HKM_CLASS_4K, 0, &block, 1);
+	hkm_kunit_count_allocs(HKM_CLASS_4K, 1);
+	KUNIT_EXPECT_TRUE(test, tick_passes());
+	hkm_kunit_remote_push(HKM_CLASS_4K, block);
+	for (i = NR_SCATTERED / 2; i < NR_SCATTERED; i++)
+		hkm_kunit_remote_push(HKM_CLASS_4K, chunk[i]->base);
+	hkm_reclaim_all();
+	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_4K), 0);
 }
 
 static void pressure_heeds_no_pause(struct kunit *test)
@@ -538,6 +692,51 @@ static void pressure_in_vain_waits_for_tick(struct kunit *test)
 	hkm_reclaim_tick();
 	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_4K), 1);
 	KUNIT_EXPECT_EQ(test, hkm_test_shrink(8), 1);
+}
+
+/* From the inventories first, and what CPUs park last. */
+static void pressure_takes_no_more_than_asked(struct kunit *test)
+{
+	unsigned int i;
+
+	for (i = 0; i < 3; i++) {
+		chunk_stocked(test, HKM_CLASS_4K, i, 0);
+		chunk_stocked(test, HKM_CLASS_16K, i, 0);
+	}
+	hkm_trim_bin(HKM_CLASS_4K, 3);
+	hkm_trim_bin(HKM_CLASS_16K, 3);
+	hkm_kfree(hkm_kunit_alloc(SZ_8K, GFP_KERNEL));
+	KUNIT_EXPECT_EQ(test, hkm_test_shrink(4), 4);
+	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_4K), 0);
+	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_16K), 2);
+	KUNIT_EXPECT_TRUE(test, hkm_cpu_parks(hkm_kunit_cpu(), HKM_CLASS_8K));
+	/* Then whole chunks, class by class. */
+	hkm_reclaim_all();
+	chunk_stocked(test, HKM_CLASS_4K, 0, 0);
+	chunk_stocked(test, HKM_CLASS_16K, 0, 0);
+	KUNIT_EXPECT_EQ(test, hkm_test_shrink(1), 1);
+	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_16K), 1);
+	hkm_reclaim_all();
+	hkm_kfree(hkm_kunit_alloc(SZ_8K, GFP_KERNEL));
+	KUNIT_EXPECT_GT(test, hkm_test_shrink(100), 0);
+	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_8K), 0);
+}
+
+/* As often as there is something, and what is kept in any case. */
+static void pressure_finds_what_there_is(struct kunit *test)
+{
+	struct hkm_chunk *chunk;
+
+	chunk_stocked(test, HKM_CLASS_4K, 0, 0);
+	KUNIT_EXPECT_EQ(test, hkm_test_shrink(8), 1);
+	chunk_stocked(test, HKM_CLASS_4K, 0, 0);
+	KUNIT_EXPECT_EQ(test, hkm_test_shrink(8), 1);
+	chunk = chunk_stocked(test, HKM_CLASS_4K, 0, 1);
+	KUNIT_EXPECT_EQ(test, hkm_test_shrink(8), 0);
+	chunk_stocked(test, HKM_CLASS_4K, 1, 0);
+	hkm_trim_bin(HKM_CLASS_4K, 1);
+	KUNIT_EXPECT_EQ(test, hkm_test_shrink(8), 1);
+	hkm_kunit_push(HKM_CLASS_4K, &chunk->base, 1);
 }
 
 static void stricter_policy_finds_idle_stock(struct kunit *test)
@@ -577,6 +776,7 @@ static void class_that_was_idle_takes_a_bundle(struct kunit *test)
 
 	hkm_kfree(p);
 	policy->idle_ms = 1000;
+	policy->cap_chunks[HKM_CLASS_4K] = 1;
 	hkm_reclaim_tick();
 	hkm_reclaim_tick();
 	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_4K), 0);
@@ -655,6 +855,7 @@ static struct kunit_case trim_cases[] = {
 	KUNIT_CASE(scattered_blocks_of_a_chunk_are_found),
 	KUNIT_CASE(chunk_with_a_live_block_stays),
 	KUNIT_CASE(emptiest_chunks_drain),
+	KUNIT_CASE(nothing_drains_for_whole_chunks),
 	KUNIT_CASE(same_chunks_go_on_draining),
 	KUNIT_CASE(draining_chunks_come_to_be_whole),
 	KUNIT_CASE(draining_stock_serves_before_a_refill),
@@ -668,12 +869,19 @@ static struct kunit_case trim_cases[] = {
 	KUNIT_CASE(refill_at_cap_takes_one),
 	KUNIT_CASE(idle_stock_goes_back),
 	KUNIT_CASE(used_stock_stays),
+	KUNIT_CASE(stock_used_now_and_then_stays),
+	KUNIT_CASE(pauses_double),
+	KUNIT_CASE(pauses_end_with_what_they_were_for),
+	KUNIT_CASE(pauses_of_idle_class_are_short),
+	KUNIT_CASE(some_success_ends_the_pauses),
 	KUNIT_CASE(fruitless_passes_become_rare),
 	KUNIT_CASE(much_that_is_scattered_is_tried_more_often),
 	KUNIT_CASE(lower_cap_heeds_no_pause),
 	KUNIT_CASE(pauses_end_below_cap_too),
 	KUNIT_CASE(pressure_heeds_no_pause),
 	KUNIT_CASE(pressure_in_vain_waits_for_tick),
+	KUNIT_CASE(pressure_takes_no_more_than_asked),
+	KUNIT_CASE(pressure_finds_what_there_is),
 	KUNIT_CASE(stricter_policy_finds_idle_stock),
 	KUNIT_CASE(idle_class_stays_idle),
 	KUNIT_CASE(class_that_was_idle_takes_a_bundle),

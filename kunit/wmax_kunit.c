@@ -241,8 +241,11 @@ static void round_keeps_its_times(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, on_all(w, 140));
 	window(w);
 	KUNIT_EXPECT_TRUE(test, on_all(w, 150));
+	KUNIT_EXPECT_EQ(test, w->decision.pct_old, 140);
+	KUNIT_EXPECT_EQ(test, w->decision.pct_new, 150);
 	windows(w, HKM_WMAX_TRIAL * (HKM_WMAX_TRIALS - 1));
 	KUNIT_EXPECT_EQ(test, w->decision.reason, HKM_REASON_CANARY);
+	KUNIT_EXPECT_EQ(test, w->decision.before, 200023);
 	KUNIT_EXPECT_EQ(test, w->nr[HKM_REASON_EXPLORE], HKM_WMAX_TRIALS);
 	KUNIT_EXPECT_EQ(test, w->state.w_max[0], 150);
 	KUNIT_EXPECT_EQ(test, w->state.w_max[1], 160);
@@ -259,6 +262,7 @@ static void round_keeps_its_times(struct kunit *test)
 	/* The next best, which is worse now. */
 	window(w);
 	KUNIT_EXPECT_EQ(test, w->decision.reason, HKM_REASON_CANARY);
+	KUNIT_EXPECT_EQ(test, w->decision.after, 100023);
 	windows(w, 2 * HKM_WMAX_CANARY);
 	KUNIT_EXPECT_EQ(test, w->decision.reason, HKM_REASON_ROLLBACK);
 	KUNIT_EXPECT_EQ(test, w->decision.pct_new, 160);
@@ -385,18 +389,34 @@ static void drift_does_not_fool_it(struct kunit *test)
 static void one_half_takes_turns(struct kunit *test)
 {
 	struct world *w = test->priv;
+	unsigned int half;
 
+	w->refills[3] = 700;
 	/* As with one CPU. */
-	w->half_pct[1] = 0;
+	for (half = 0; half < 2; half++) {
+		memset(&w->state, 0, sizeof(w->state));
+		w->half_pct[half] = 100;
+		w->half_pct[!half] = 0;
+		KUNIT_EXPECT_TRUE(test, until(w, HKM_REASON_CANARY));
+		KUNIT_EXPECT_TRUE(test, on_all(w, 170));
+		windows(w, HKM_WMAX_CANARY);
+		KUNIT_EXPECT_TRUE(test, on_all(w, 150));
+		windows(w, HKM_WMAX_CANARY);
+		KUNIT_EXPECT_EQ(test, w->decision.reason, HKM_REASON_ADOPT);
+		KUNIT_EXPECT_EQ(test, w->decision.before, 200023);
+		KUNIT_EXPECT_EQ(test, w->decision.after, 140023);
+		KUNIT_EXPECT_TRUE(test, on_all(w, 170));
+	}
+}
+
+/* As much as it takes for a canary on one half, in half of a trial's time, to tell. */
+static void halves_that_see_too_little_take_turns(struct kunit *test)
+{
+	struct world *w = test->priv;
+
+	w->params.min_samples = 7000;
 	w->refills[3] = 700;
 	KUNIT_EXPECT_TRUE(test, until(w, HKM_REASON_CANARY));
-	KUNIT_EXPECT_TRUE(test, on_all(w, 170));
-	windows(w, HKM_WMAX_CANARY);
-	KUNIT_EXPECT_TRUE(test, on_all(w, 150));
-	windows(w, HKM_WMAX_CANARY);
-	KUNIT_EXPECT_EQ(test, w->decision.reason, HKM_REASON_ADOPT);
-	KUNIT_EXPECT_EQ(test, w->decision.before, 200023);
-	KUNIT_EXPECT_EQ(test, w->decision.after, 140023);
 	KUNIT_EXPECT_TRUE(test, on_all(w, 170));
 }
 
@@ -436,6 +456,51 @@ static void nothing_begins_without_need(struct kunit *test)
 
 	w->window.class[LARGE].size_bytes = SZ_16K;
 	KUNIT_EXPECT_TRUE(test, until(w, HKM_REASON_EXPLORE));
+
+	/* 170 % is just enough. */
+	w->window.epoch++;
+	w->window.class[SMALL].size_bytes = 5120;
+	w->window.class[LARGE].size_bytes = 8704;
+	KUNIT_EXPECT_TRUE(test, until(w, HKM_REASON_EXPLORE));
+}
+
+/* What might have been substituted, and what was: 1 MiB in ten windows is enough. */
+static void misses_are_added_up(struct kunit *test)
+{
+	static const struct {
+		struct hkm_wmax_counts small;
+		u32 substitutes;
+		u32 span_chunks;
+		bool enough;
+	} table[] = {
+		{ { .refills = 16 }, 0, 1, true },	{ { .refills = 15 }, 0, 1 },
+		{ { .refills = 4 }, 0, 4, true },	{ { .refills = 3 }, 0, 4 },
+		{ { .reuses = 16 }, 0, 1, true },	{ { .reuses = 15 }, 0, 1 },
+		{ { .fallbacks = 98 }, 0, 1, true },	{ { .fallbacks = 97 }, 0, 1 },
+		{ {}, 64, 1, true },			{ {}, 63, 1 },
+	};
+	struct world *w = test->priv;
+	struct hkm_wmax_counts *small = w->window.class[SMALL].half;
+	struct hkm_wmax_counts *large = w->window.class[LARGE].half;
+	unsigned int i, j;
+
+	small[1].requests = 1000;
+	for (i = 0; i < ARRAY_SIZE(table); i++) {
+		memset(&w->state, 0, sizeof(w->state));
+		memset(&small[0], 0, sizeof(small[0]));
+		large[0].substitutes = 0;
+		w->window.class[SMALL].span_chunks = table[i].span_chunks;
+		for (j = 0; j <= HKM_WMAX_TRIAL; j++) {
+			if (j == HKM_WMAX_TRIAL) {
+				small[0] = table[i].small;
+				large[0].substitutes = table[i].substitutes;
+			}
+			hkm_wmax_decide(&w->window, &w->params, &w->state, &w->decision);
+		}
+		KUNIT_EXPECT_EQ_MSG(test, w->decision.reason,
+				    table[i].enough ? HKM_REASON_EXPLORE : HKM_REASON_NONE,
+				    "row %u", i);
+	}
 }
 
 static void trial_of_too_little_is_forgotten(struct kunit *test)
@@ -468,6 +533,15 @@ static void canary_of_too_little_is_rolled_back(struct kunit *test)
 
 	/* Nor do both, if they see too little. */
 	w->half_pct[0] = 100;
+	KUNIT_EXPECT_TRUE(test, until(w, HKM_REASON_CANARY));
+	w->params.min_samples = 5 * 1000;
+	KUNIT_EXPECT_TRUE(test, round_of(w));
+	KUNIT_EXPECT_EQ(test, w->nr[HKM_REASON_ADOPT], 0);
+
+	/* Nor where they take turns. */
+	memset(&w->state, 0, sizeof(w->state));
+	w->params = hkm_decide_defaults;
+	w->half_pct[1] = 0;
 	KUNIT_EXPECT_TRUE(test, until(w, HKM_REASON_CANARY));
 	w->params.min_samples = 5 * 1000;
 	KUNIT_EXPECT_TRUE(test, round_of(w));
@@ -566,6 +640,38 @@ static void rest_is_longer_each_time(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, round_of(w));
 	KUNIT_EXPECT_EQ(test, w->state.in_force, 140);
 	KUNIT_EXPECT_EQ(test, rest(w), 600 + HKM_WMAX_TRIAL);
+	/* Not in this round. */
+	KUNIT_EXPECT_TRUE(test, round_of(w));
+	KUNIT_EXPECT_EQ(test, rest(w), 1200 + HKM_WMAX_TRIAL);
+}
+
+static void rest_is_short_after_giving_up(struct kunit *test)
+{
+	struct world *w = test->priv;
+	unsigned int i;
+
+	KUNIT_EXPECT_TRUE(test, until(w, HKM_REASON_EXPLORE));
+	for (i = 0; i < HKM_WMAX_ARMS; i++)
+		w->refills[i] = 0;
+	KUNIT_EXPECT_TRUE(test, round_of(w));
+	for (i = 0; i < HKM_WMAX_ARMS; i++)
+		w->refills[i] = 1000;
+	KUNIT_EXPECT_EQ(test, rest(w), HKM_WMAX_LOOK + HKM_WMAX_TRIAL);
+}
+
+static void rest_follows_when_no_candidate_is_left(struct kunit *test)
+{
+	struct world *w = test->priv;
+	unsigned int i;
+
+	/* Each is better than the one before, and that than any other. */
+	w->window.w_max = 185;
+	for (i = 0; i < HKM_WMAX_ARMS; i++) {
+		KUNIT_EXPECT_TRUE(test, until(w, HKM_REASON_CANARY));
+		w->refills[w->state.trying] = 800 - 100 * i;
+		KUNIT_EXPECT_TRUE(test, until(w, HKM_REASON_ADOPT));
+	}
+	KUNIT_EXPECT_EQ(test, rest(w), 1 + 600 + HKM_WMAX_TRIAL);
 }
 
 static void another_load_ends_the_rest(struct kunit *test)
@@ -582,6 +688,41 @@ static void another_load_ends_the_rest(struct kunit *test)
 	w->half_pct[0] = 80;
 	w->half_pct[1] = 80;
 	KUNIT_EXPECT_EQ(test, rest(w), HKM_WMAX_LOOK + HKM_WMAX_TRIAL);
+	/* And those that follow are as at first. */
+	KUNIT_EXPECT_TRUE(test, round_of(w));
+	KUNIT_EXPECT_EQ(test, rest(w), 600 + HKM_WMAX_TRIAL);
+	KUNIT_EXPECT_TRUE(test, round_of(w));
+	windows(w, 3 * HKM_WMAX_LOOK);
+	w->half_pct[0] = 170;
+	w->half_pct[1] = 170;
+	KUNIT_EXPECT_EQ(test, rest(w), HKM_WMAX_LOOK + HKM_WMAX_TRIAL);
+	/* By several steps, each small. */
+	KUNIT_EXPECT_TRUE(test, round_of(w));
+	windows(w, HKM_WMAX_LOOK);
+	w->half_pct[0] = 110;
+	w->half_pct[1] = 110;
+	windows(w, HKM_WMAX_LOOK);
+	w->half_pct[0] = 80;
+	w->half_pct[1] = 80;
+	KUNIT_EXPECT_EQ(test, rest(w), HKM_WMAX_LOOK + HKM_WMAX_TRIAL);
+}
+
+static void quiet_times_do_not_end_the_rest(struct kunit *test)
+{
+	struct world *w = test->priv;
+	unsigned int i;
+
+	KUNIT_EXPECT_TRUE(test, round_of(w));
+	windows(w, 2 * HKM_WMAX_LOOK);
+	/* Less than 1 MiB, but for requests that rings serve. */
+	w->half_pct[1] = 0;
+	for (i = 0; i < HKM_WMAX_ARMS; i++)
+		w->refills[i] = 0;
+	windows(w, HKM_WMAX_LOOK);
+	w->half_pct[1] = 100;
+	for (i = 0; i < HKM_WMAX_ARMS; i++)
+		w->refills[i] = 1000;
+	KUNIT_EXPECT_EQ(test, rest(w), 600 - 3 * HKM_WMAX_LOOK + HKM_WMAX_TRIAL);
 }
 
 static void other_classes_begin_anew(struct kunit *test)
@@ -608,26 +749,66 @@ static void other_classes_begin_anew(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, on_all(w, 160));
 }
 
-static void nothing_ever_stocked_is_no_canary(struct kunit *test)
+/* Nor is the rest as long as with those that there were. */
+static void other_classes_have_short_rests(struct kunit *test)
 {
 	struct world *w = test->priv;
-	unsigned int nr = 0;
 
-	w->refills[1] = 2000;
-	/* As window(), but that nothing was substituted. */
+	KUNIT_EXPECT_TRUE(test, round_of(w));
+	w->window.relaid = true;
+	window(w);
+	w->window.relaid = false;
+	KUNIT_EXPECT_TRUE(test, round_of(w));
+	KUNIT_EXPECT_EQ(test, rest(w), 600 + HKM_WMAX_TRIAL);
+}
+
+/* As window(), but that nothing was substituted; until something else is decided. */
+static unsigned int without_stock(struct world *w, enum hkm_reason reason)
+{
+	unsigned int nr = 0, half;
+
 	do {
-		unsigned int half;
-
 		for (half = 0; half < 2; half++) {
 			w->window.class[SMALL].half[half].requests = 10000;
 			w->window.class[SMALL].half[half].refills =
 				refills_at(w, w->state.w_max[half]);
+			w->window.class[LARGE].half[half].substitutes = 0;
 		}
 		hkm_wmax_decide(&w->window, &w->params, &w->state, &w->decision);
-	} while (w->decision.reason != HKM_REASON_ROLLBACK && ++nr < 1000);
-	KUNIT_EXPECT_EQ(test, nr, HKM_WMAX_TRIAL * (HKM_WMAX_TRIALS + 1));
+	} while ((w->decision.reason == HKM_REASON_NONE ||
+		  w->decision.reason == reason) && ++nr < 2000);
+	return nr;
+}
+
+static void nothing_ever_stocked_is_no_canary(struct kunit *test)
+{
+	struct world *w = test->priv;
+
+	w->refills[1] = 2000;
+	KUNIT_EXPECT_EQ(test, without_stock(w, HKM_REASON_EXPLORE),
+			HKM_WMAX_TRIAL * (HKM_WMAX_TRIALS + 1));
+	KUNIT_EXPECT_EQ(test, w->decision.reason, HKM_REASON_ROLLBACK);
 	KUNIT_EXPECT_EQ(test, w->decision.pct_new, 150);
 	KUNIT_EXPECT_TRUE(test, on_all(w, 150));
+	KUNIT_EXPECT_EQ(test, without_stock(w, HKM_REASON_NONE) + 1, 600 + HKM_WMAX_TRIAL);
+
+	/* Nor if something was in the round before. */
+	w->refills[1] = 1000;
+	KUNIT_EXPECT_TRUE(test, round_of(w));
+	without_stock(w, HKM_REASON_EXPLORE);
+	KUNIT_EXPECT_EQ(test, w->decision.reason, HKM_REASON_ROLLBACK);
+}
+
+static void huge_counts_do_not_wrap(struct kunit *test)
+{
+	struct world *w = test->priv;
+	unsigned int i;
+
+	w->window.class[SMALL].half[0].requests = U64_MAX;
+	w->window.class[SMALL].half[0].refills = U64_MAX;
+	for (i = 0; i <= HKM_WMAX_TRIAL; i++)
+		hkm_wmax_decide(&w->window, &w->params, &w->state, &w->decision);
+	KUNIT_EXPECT_EQ(test, w->decision.before, 2000 * 1000);
 }
 
 /* All that has a price, in both classes, over ten windows. */
@@ -659,6 +840,7 @@ static void price_is_as_by_hand(struct kunit *test)
 	 * 5632 of 65536 parts of 2000: 18324 for 1000 requests.
 	 */
 	KUNIT_EXPECT_EQ(test, w->decision.before, 18324);
+	KUNIT_EXPECT_EQ(test, w->decision.after, 18324);
 }
 
 static struct kunit_case wmax_cases[] = {
@@ -673,15 +855,22 @@ static struct kunit_case wmax_cases[] = {
 	KUNIT_CASE(each_has_one_canary),
 	KUNIT_CASE(drift_does_not_fool_it),
 	KUNIT_CASE(one_half_takes_turns),
+	KUNIT_CASE(halves_that_see_too_little_take_turns),
 	KUNIT_CASE(nothing_begins_without_need),
+	KUNIT_CASE(misses_are_added_up),
 	KUNIT_CASE(trial_of_too_little_is_forgotten),
 	KUNIT_CASE(canary_of_too_little_is_rolled_back),
 	KUNIT_CASE(no_time_passes_without_requests),
 	KUNIT_CASE(it_goes_on_from_what_is_set),
 	KUNIT_CASE(rest_is_longer_each_time),
+	KUNIT_CASE(rest_is_short_after_giving_up),
+	KUNIT_CASE(rest_follows_when_no_candidate_is_left),
 	KUNIT_CASE(another_load_ends_the_rest),
+	KUNIT_CASE(quiet_times_do_not_end_the_rest),
 	KUNIT_CASE(other_classes_begin_anew),
+	KUNIT_CASE(other_classes_have_short_rests),
 	KUNIT_CASE(nothing_ever_stocked_is_no_canary),
+	KUNIT_CASE(huge_counts_do_not_wrap),
 	{}
 };
 

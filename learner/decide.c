@@ -12,17 +12,18 @@
  * that leaves a band.
  *
  * Cost law
- *	Swing: the most free memory less the least, over hold_ms, is what the load
- *	swings by, the working set of what is kept.
+ *	Swing: the most chunks in use less the fewest, over hold_ms, is what the load
+ *	swings by, the working set of what is kept. Fetching and giving back does
+ *	not change what is in use, and so is no swing.
  *	Grow: chunks given back are remembered for hold_ms. A refill meanwhile would
  *	not have happened with a CAP as much higher: the class regrets it. It
  *	gets what it regrets and an eighth more, or room for its swing if that is
- *	more, up to twice its CAP; also where trim only sorts the swing into the
- *	inventory and out again, at some cost; and nothing where it is small change
- *	beside its other costs.
- *	Shrink: what was free all through hold_ms is of no use. A quarter of it is
- *	given up for each dwell, down to room for the swing. Growth straight after
- *	that was a mistake; the next time it takes twice as long.
+ *	more; also where trim only sorts the swing into the inventory and out again,
+ *	at some cost; and nothing where it is small change beside its other costs.
+ *	Shrink: what was free all through hold_ms is of no use. Where the latest
+ *	times between uses are known, twice the longest replaces hold_ms. It is given
+ *	up at once, except room for the swing. If growth comes next, that was a
+ *	mistake: hold_ms is doubled, and how long it was unused is one of those times.
  *	Canary: growth after which as much is regretted as before, within canary_ms,
  *	is undone, and the class then does not grow for a while.
  *	Budget: for a class that grows, those that have most to give do: an idle one
@@ -47,8 +48,8 @@
 #define FORGET_SHIFT	5
 /* Regrets below 1/32 of a class's cost are not worth memory. */
 #define WORTH_SHIFT	5
-/* 1 MiB of no use is not worth the risk of a shrink. */
-#define LITTLE_CHUNKS	16U
+/* 2 MiB: so much more than the swing is kept, and no shrink frees less. */
+#define LITTLE_CHUNKS	32U
 /* Growth is watched until it ends, which is at so many times the CAP at the latest. */
 #define CANARY_FACTOR	8
 /* After a rollback, canary_ms times this without growth; doubled so often at most. */
@@ -81,6 +82,7 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_decide_defaults);
  * hkm_reason_name() - say why something was changed
  * @reason: why
  *
+ * Context: Any.
  * Return: one word.
  */
 const char *hkm_reason_name(enum hkm_reason reason)
@@ -110,6 +112,7 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_reason_name);
  * hkm_decide_params_valid() - tell whether the laws can work with parameters
  * @params: the parameters
  *
+ * Context: Any.
  * Return: false if one is out of its range, or contradicts another.
  */
 bool hkm_decide_params_valid(const struct hkm_decide_params *params)
@@ -186,6 +189,7 @@ static void cap_set(struct hkm_decide_state *state, struct hkm_actions *a,
 	s->cap = cap;
 	s->changed_ms = state->now_ms;
 	s->shrunk = reason == HKM_REASON_SHRINK || reason == HKM_REASON_BUDGET;
+	s->gave_up_ms = s->used_ms;
 	d->reason = reason;
 	d->cap_new = cap;
 }
@@ -301,10 +305,24 @@ static u32 class_lost(const struct hkm_class_state *s)
 	return per_1000(s->lost, s->requests);
 }
 
+static void level_forget(u32 *low, u32 *high)
+{
+	*low = NOT_KNOWN;
+	*high = 0;
+}
+
+static void level_note(u32 *low, u32 *high, u32 other_low, u32 other_high)
+{
+	*low = min(*low, other_low);
+	*high = max(*high, other_high);
+}
+
 static void slices_forget(struct hkm_class_state *s, u64 now_ms)
 {
-	memset(s->low, 0xff, sizeof(s->low));
-	memset(s->high, 0, sizeof(s->high));
+	unsigned int i;
+
+	for (i = 0; i < HKM_SLICES; i++)
+		level_forget(&s->low[i], &s->high[i]);
 	s->slice_ms = now_ms;
 }
 
@@ -326,44 +344,65 @@ static void slices_turn(struct hkm_class_state *s,
 		s->slice = (s->slice + 1) % HKM_SLICES;
 		s->slice_ms += slice_ms;
 		s->gone[s->slice] = 0;
-		s->low[s->slice] = NOT_KNOWN;
-		s->high[s->slice] = 0;
+		level_forget(&s->low[s->slice], &s->high[s->slice]);
 	}
 	if (now_ms - s->slice_ms >= slice_ms)
 		s->slice_ms = now_ms;
 }
 
 /**
- * struct levels - free memory of a class within hold_ms, in chunks
- * @low: what was free all the time; of no use
+ * struct levels - free memory of a class for some time, in chunks, as if it had held
+ *	as much all the time as it does now
  * @high: the most that was free
- * @need: a CAP that the difference fits in, which is what the load swings by, and
- *	a little more
- * @covered: all of hold_ms is known
+ * @swing: that less the least; more if not all of what the load swings by is held now
+ * @need: a CAP that @swing fits in, and a little more
  */
 struct levels {
-	u32 low;
 	u32 high;
+	u32 swing;
 	u32 need;
-	bool covered;
 };
 
+/* Of what was used: at least @low and at most @high. */
+static struct levels levels_now(const struct hkm_window_class *w, u32 low, u32 high)
+{
+	struct levels l = {
+		.high = w->held - min(w->held, low),
+		.swing = count(high - min(high, low)),
+	};
+
+	l.need = l.swing + l.swing / 8 + span_chunks(w);
+	return l;
+}
+
+/* Of hold_ms, so far as it is known. */
 static struct levels class_levels(const struct hkm_class_state *s,
 				  const struct hkm_window_class *w)
 {
-	struct levels l = { .low = NOT_KNOWN, .covered = true };
+	u32 low, high;
 	unsigned int i;
 
-	for (i = 0; i < HKM_SLICES; i++) {
+	level_forget(&low, &high);
+	for (i = 0; i < HKM_SLICES; i++)
+		level_note(&low, &high, s->low[i], s->high[i]);
+	return levels_now(w, low, high);
+}
+
+/* All of hold_ms is known. */
+static bool class_covered(const struct hkm_class_state *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < HKM_SLICES; i++)
 		if (s->low[i] == NOT_KNOWN)
-			l.covered = false;
-		l.low = min(l.low, s->low[i]);
-		l.high = max(l.high, s->high[i]);
-	}
-	l.low = min(l.low, l.high);
-	l.need = l.high - l.low;
-	l.need += l.need / 8 + span_chunks(w);
-	return l;
+			return false;
+	return true;
+}
+
+/* So much may be of no use. */
+static u32 little(const struct levels *l)
+{
+	return max(l->high / 8, LITTLE_CHUNKS);
 }
 
 /* Takes @nr refilled chunks off those given back, latest first; their number. */
@@ -383,6 +422,34 @@ static u32 gone_take(struct hkm_class_state *s, u64 nr)
 	return sum;
 }
 
+static void wait_note(struct hkm_class_state *s, u64 ms)
+{
+	s->wait_ms[s->waits] = min_t(u64, ms, U32_MAX);
+	s->waits = (s->waits + 1) % HKM_WAITS;
+}
+
+static void class_note_levels(struct hkm_class_state *s,
+			      const struct hkm_window_class *w, u64 now_ms)
+{
+	struct levels l;
+
+	if (w->used_low > w->used_high)
+		return;
+	level_note(&s->low[s->slice], &s->high[s->slice], w->used_low, w->used_high);
+	l = class_levels(s, w);
+	if (w->held - min(w->held, w->used_high) > little(&l)) {
+		s->unused = true;
+		level_note(&s->unused_low, &s->unused_high, w->used_low, w->used_high);
+		return;
+	}
+	/* Not what was given up for want of use. */
+	if (s->unused && !w->releases)
+		wait_note(s, now_ms - s->used_ms);
+	s->unused = false;
+	s->used_ms = now_ms;
+	level_forget(&s->unused_low, &s->unused_high);
+}
+
 /*
  * Remembers a window. Returns the chunks whose refill is regretted: they were
  * given back within hold_ms.
@@ -392,7 +459,7 @@ static u32 class_watch(struct hkm_class_state *s,
 		       const struct hkm_decide_params *p, bool pressure,
 		       u64 now_ms)
 {
-	u64 released = chunks(w, w->releases), high;
+	u64 released = chunks(w, w->releases);
 	u32 regret;
 
 	slices_turn(s, p, now_ms);
@@ -406,23 +473,27 @@ static u32 class_watch(struct hkm_class_state *s,
 	/* Before what is new is added: those refills may have come first. */
 	regret = gone_take(s, chunks(w, w->refills));
 	s->gone[s->slice] = count(s->gone[s->slice] + released);
-	high = max_t(u64, w->free_high, w->free + released);
-	s->low[s->slice] = min(s->low[s->slice], w->free_low);
-	s->high[s->slice] = max_t(u64, s->high[s->slice], count(high));
+	class_note_levels(s, w, now_ms);
 	return regret;
 }
 
 /* Growth that has saved nothing is undone. */
 static void canary_judge(struct hkm_decide_state *state,
+			 const struct hkm_window_class *w,
 			 const struct hkm_decide_params *p,
 			 struct hkm_actions *a, unsigned int id)
 {
 	struct hkm_class_state *s = &state->class[id];
 	u32 lost;
 
-	if (!s->canary_cap || state->now_ms - s->canary_ms < p->canary_ms ||
-	    s->canary_requests < p->min_samples)
+	if (!s->canary_cap || state->now_ms - s->canary_ms < p->canary_ms)
 		return;
+	if (chunks(w, s->canary_requests) < p->min_samples) {
+		/* The load has gone that would tell. */
+		if (state->now_ms - s->canary_ms >= hold_ms(s, p))
+			s->canary_cap = 0;
+		return;
+	}
 	lost = per_1000(s->canary_lost, s->canary_requests);
 	/* Growth that was not for regrets is for shrink to judge. */
 	if (s->canary_figure &&
@@ -441,27 +512,58 @@ static void canary_judge(struct hkm_decide_state *state,
 	s->canary_cap = 0;
 }
 
-/* Gives up a quarter of what is of no use, unless that is little anyway. */
+/* What is kept and not used for so long will not be soon. */
+static u64 patience_ms(const struct hkm_class_state *s,
+		       const struct hkm_decide_params *p)
+{
+	u64 longest = 0;
+	unsigned int i;
+
+	for (i = 0; i < HKM_WAITS; i++) {
+		if (!s->wait_ms[i])
+			return hold_ms(s, p);
+		longest = max_t(u64, longest, s->wait_ms[i]);
+	}
+	return min(2 * longest, hold_ms(s, p));
+}
+
+/*
+ * Gives up what is of no use, all of it at once: the sooner, the more that saves,
+ * and it costs the same. Unless it is little anyway.
+ */
 static void class_shrink(struct hkm_decide_state *state,
 			 const struct hkm_window_class *w,
 			 const struct hkm_decide_params *p,
 			 struct hkm_actions *a, unsigned int id)
 {
 	struct hkm_class_state *s = &state->class[id];
-	struct levels l = class_levels(s, w);
+	u64 unused_ms = state->now_ms - s->used_ms;
+	bool sooner = unused_ms < hold_ms(s, p);
+	struct levels l;
 	u32 cap;
 
-	if (!l.covered || l.low <= max(l.high / 8, LITTLE_CHUNKS) || s->canary_cap ||
+	if (s->canary_cap || unused_ms < patience_ms(s, p) ||
 	    state->now_ms - s->changed_ms < dwell_ms(p, id))
 		return;
-	cap = min(s->cap, l.high);
-	cap = max(cap - min(cap, (l.low + 3) / 4), l.need);
-	if (cap >= s->cap)
+	if (sooner)
+		l = levels_now(w, s->unused_low, s->unused_high);
+	else if (class_covered(s))
+		l = class_levels(s, w);
+	else
+		return;
+	cap = max(l.need, l.swing + LITTLE_CHUNKS);
+	if (cap >= s->cap || l.high <= cap + little(&l))
 		return;
 	/* All is well since then: the hold need not be as long. */
 	if (s->hold_shift && state->now_ms - s->hold_since_ms >= hold_ms(s, p)) {
 		s->hold_shift--;
 		s->hold_since_ms = state->now_ms;
+	}
+	if (sooner) {
+		/* Else what it swung by before would have it grow again. */
+		slices_forget(s, state->now_ms);
+		level_note(&s->low[s->slice], &s->high[s->slice],
+			   s->unused_low, s->unused_high);
 	}
 	cap_set(state, a, id, cap_clamp(p, cap), HKM_REASON_SHRINK);
 }
@@ -479,7 +581,7 @@ static u32 class_gift(const struct hkm_decide_state *state,
 
 	if (state->now_ms - s->active_ms >= p->idle_ms)
 		return spare;
-	if (l.covered && l.need < s->cap)
+	if (class_covered(s) && l.need < s->cap)
 		return min(spare, s->cap - l.need);
 	/* One that has given, or regretted it, is first to get on with what it has. */
 	wait_ms = s->shrunk || s->hold_shift ? hold_ms(s, p) : dwell_ms(p, id);
@@ -543,6 +645,8 @@ static void class_grow(struct hkm_decide_state *state,
 	s->canary_new = true;
 	s->canary_lost = 0;
 	s->canary_requests = 0;
+	if (shrunk)
+		wait_note(s, state->now_ms - s->gave_up_ms);
 	if (shrunk && s->hold_shift < HOLD_SHIFT_MAX) {
 		s->hold_shift++;
 		s->hold_since_ms = state->now_ms;
@@ -564,7 +668,7 @@ static u32 class_want(const struct hkm_class_state *s,
 
 	want = regret + regret / 8;
 	if (need > s->cap)
-		want = max(want, min(need - s->cap, max(s->cap, 2 * regret)));
+		want = max(want, need - s->cap);
 	return want;
 }
 
@@ -580,8 +684,12 @@ static u32 cost_class(struct hkm_decide_state *state,
 	u64 lost;
 
 	regret = class_watch(s, w, p, window->pressure, state->now_ms);
-	if (chunks(w, w->requests) < p->min_samples)
+	if (chunks(w, w->requests) < p->min_samples) {
+		/* Few as they are, they keep the class from being idle: see reclaim.c. */
+		if (w->requests)
+			class_shrink(state, w, p, a, id);
 		return 0;
+	}
 	lost = regret * span_cost(w, p->cost_refill + p->cost_release) / span_chunks(w);
 	sum_add(&s->lost, lost);
 	sum_add(&s->requests, count(w->requests));
@@ -620,7 +728,7 @@ static void cost_law(struct hkm_decide_state *state,
 		want[most] = 0;
 	}
 	for (id = 0; id < HKM_NR_CLASSES; id++)
-		canary_judge(state, p, a, id);
+		canary_judge(state, &window->class[id], p, a, id);
 }
 
 /**
@@ -628,6 +736,8 @@ static void cost_law(struct hkm_decide_state *state,
  * @state: of all classes
  * @class_id: the class, which then counts as changed just now
  * @now_ms: begin of its next window
+ *
+ * Context: Any.
  */
 void hkm_decide_class_init(struct hkm_decide_state *state, unsigned int class_id,
 			   u64 now_ms)
@@ -637,7 +747,9 @@ void hkm_decide_class_init(struct hkm_decide_state *state, unsigned int class_id
 	memset(s, 0, sizeof(*s));
 	s->changed_ms = now_ms;
 	s->active_ms = now_ms;
+	s->used_ms = now_ms;
 	slices_forget(s, now_ms);
+	level_forget(&s->unused_low, &s->unused_high);
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_decide_class_init);
 
@@ -645,6 +757,8 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_decide_class_init);
  * hkm_decide_init() - forget everything
  * @state: filled in
  * @now_ms: begin of the first window
+ *
+ * Context: Any.
  */
 void hkm_decide_init(struct hkm_decide_state *state, u64 now_ms)
 {

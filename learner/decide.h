@@ -12,6 +12,8 @@
 
 /* Parts that the time a class is watched for is divided into. */
 #define HKM_SLICES		8
+/* Times that are remembered which it took a class to use again what it keeps. */
+#define HKM_WAITS		8
 
 /**
  * enum hkm_controller - which law decides
@@ -74,10 +76,11 @@ enum hkm_reason {
  *	waits for it before it takes from a class, not before it gives
  * @dwell_large_ms: the same of large classes
  * @global_budget_chunks: most that the CAPs of all classes add up to
- * @min_samples: cost law, windows with fewer requests to a class tell nothing; a
+ * @min_samples: cost law, windows with fewer requests to a class raise no CAP; a
  *	request for a span of several chunks counts as so many
- * @hold_ms: cost law, what is kept and not used for so long is too much; doubled
- *	up to fourfold each time that proves wrong
+ * @hold_ms: cost law, what is kept and not used for so long is too much, or for
+ *	less where it used to be used far more often; doubled up to fourfold each time
+ *	that proves wrong
  * @canary_ms: cost law, growth must have saved something after so long
  * @idle_ms: the policy's: a class not used for so long keeps nothing, whatever
  *	its CAP
@@ -122,15 +125,15 @@ extern const struct hkm_decide_params hkm_decide_defaults;
  * @reuses: spans taken from the inventory
  * @refills: spans taken from the page allocator
  * @releases: spans given back to it
- * @free: chunks' worth of free memory that the class holds at the end, not counting
- *	what CPUs park
- * @free_low: the least of it in the window, by several looks
- * @free_high: the most
+ * @held: chunks that the class holds at the end
+ * @used_low: the fewest chunks that callers and CPUs had use for in the window, by
+ *	several looks; the others were free
+ * @used_high: the most; less than @used_low if nobody looked
  * @span_chunks: 64 KiB chunks in one span, at least 1
  * @cap: CAP in force
  *
- * Counts are sums over all nodes, levels those of the node that holds most: CAP
- * holds for each node.
+ * All but @cap are sums over all nodes. CAP holds for each node, which keeps no more
+ * than its own load leaves there.
  */
 struct hkm_window_class {
 	u64 requests;
@@ -138,9 +141,9 @@ struct hkm_window_class {
 	u64 reuses;
 	u64 refills;
 	u64 releases;
-	u32 free;
-	u32 free_low;
-	u32 free_high;
+	u32 held;
+	u32 used_low;
+	u32 used_high;
 	u32 span_chunks;
 	u32 cap;
 };
@@ -180,9 +183,18 @@ struct hkm_window {
  * @hold_shift: hold_ms is doubled so often
  * @hold_since_ms: since then
  * @shrunk: the latest change was a shrink
+ * @gave_up_ms: @used_ms at the latest change
  * @gone: chunks given back in each slice and not missed so far
- * @low: least free memory in each slice, in chunks; U32_MAX if not known
- * @high: most free memory in each slice
+ * @low: fewest chunks used in each slice; U32_MAX if not known
+ * @high: most chunks used in each slice
+ * @used_ms: end of the latest window in which most of what is held was used
+ * @unused: there was one since in which it was not
+ * @unused_low: as @low, since @used_ms
+ * @unused_high: as @high, since @used_ms
+ * @wait_ms: the latest times from one such use to the next, with windows between
+ *	them in which it was unused, or had been given up for that; 0 if there were
+ *	not as many
+ * @waits: their number so far, modulo HKM_WAITS
  */
 struct hkm_class_state {
 	u32 cap;
@@ -204,9 +216,16 @@ struct hkm_class_state {
 	u8 slice;
 	u8 hold_shift;
 	bool shrunk;
+	u64 gave_up_ms;
 	u32 gone[HKM_SLICES];
 	u32 low[HKM_SLICES];
 	u32 high[HKM_SLICES];
+	u64 used_ms;
+	bool unused;
+	u32 unused_low;
+	u32 unused_high;
+	u32 wait_ms[HKM_WAITS];
+	u8 waits;
 };
 
 /**

@@ -17,7 +17,7 @@
  * Nothing is changed for little. What is live is an estimate, and a class that has
  * retired keeps its memory until its last block is freed. So another set of classes
  * must save 1/32 of all memory, and 1 MiB; and a class that does not pay its rent
- * goes only when it has not three times running.
+ * goes only when it has not three times running, or to make room.
  */
 #include <linux/bitmap.h>
 #include <linux/bitops.h>
@@ -44,17 +44,12 @@ struct set {
 	DECLARE_BITMAP(bits, HKM_NR_STEPS);
 };
 
-static u32 step_bytes(unsigned int step)
-{
-	return HKM_MIN_BYTES - 1 + (step + 1) * HKM_GRAIN_BYTES;
-}
-
 static bool is_fixed(unsigned int step)
 {
 	unsigned int id;
 
 	for (id = 0; id < HKM_CLASS_DYN1; id++)
-		if (hkm_classes[id].size_bytes == step_bytes(step))
+		if (hkm_classes[id].size_bytes == hkm_step_bytes(step))
 			return true;
 	return false;
 }
@@ -65,7 +60,7 @@ static void block_bytes_fill(struct hkm_dyn_state *state)
 	unsigned int step;
 
 	for (step = 0; step < HKM_NR_STEPS; step++) {
-		hkm_class_set(&cl, step_bytes(step));
+		hkm_class_set(&cl, hkm_step_bytes(step));
 		state->block_bytes[step] = DIV_ROUND_UP(hkm_span_bytes(&cl), cl.nr_blocks);
 	}
 }
@@ -127,7 +122,7 @@ static u64 live_bytes(const struct hkm_dyn_input *input)
 	u64 sum = 0;
 
 	for (step = 0; step < HKM_NR_STEPS; step++)
-		sum += input->live[step] * step_bytes(step);
+		sum += input->live[step] * hkm_step_bytes(step);
 	return sum;
 }
 
@@ -196,34 +191,50 @@ static void size_set(const struct hkm_dyn_input *input,
 		actions->reason[i] = size ? HKM_REASON_LEARNED : HKM_REASON_RETIRED;
 }
 
+/* Of some classes that serve, one at least, retires the one that saves least. */
+static void drop_least(const struct hkm_dyn_input *input,
+		       const struct hkm_dyn_state *state,
+		       struct hkm_dyn_actions *actions, const unsigned long *some)
+{
+	u64 least = U64_MAX, saves;
+	unsigned int i, worst = 0;
+	struct set set;
+
+	set_fill(&set, actions->size);
+	for_each_set_bit(i, some, HKM_NR_DYN) {
+		saves = class_saves(input, state, &set, actions->size[i]);
+		if (saves <= least) {
+			least = saves;
+			worst = i;
+		}
+	}
+	size_set(input, actions, worst, 0);
+}
+
 /* Retires those that save least, until no more than dyn_max serve. */
 static void drop_excess(const struct hkm_dyn_input *input,
 			const struct hkm_dyn_state *state,
 			struct hkm_dyn_actions *actions)
 {
 	while (nr_serving(actions->size) > input->dyn_max) {
-		u64 least = U64_MAX, saves;
-		unsigned int i, worst = 0;
-		struct set set;
+		DECLARE_BITMAP(serving, HKM_NR_DYN) = {};
+		unsigned int i;
 
-		set_fill(&set, actions->size);
-		for (i = 0; i < HKM_NR_DYN; i++) {
-			if (!actions->size[i])
-				continue;
-			saves = class_saves(input, state, &set, actions->size[i]);
-			if (saves <= least) {
-				least = saves;
-				worst = i;
-			}
-		}
-		size_set(input, actions, worst, 0);
+		for (i = 0; i < HKM_NR_DYN; i++)
+			if (actions->size[i])
+				__set_bit(i, serving);
+		drop_least(input, state, actions, serving);
 	}
 }
 
-/* Retires those that have not paid their rent for long. */
+/*
+ * Retires those that have not paid their rent for long; not what is of the best set,
+ * beside which it is the others that save nothing.
+ */
 static void drop_useless(const struct hkm_dyn_input *input,
 			 struct hkm_dyn_state *state,
-			 struct hkm_dyn_actions *actions, u64 rent)
+			 struct hkm_dyn_actions *actions, u64 rent,
+			 const struct set *best)
 {
 	struct set set;
 	unsigned int i;
@@ -231,6 +242,7 @@ static void drop_useless(const struct hkm_dyn_input *input,
 	for (i = 0; i < HKM_NR_DYN; i++) {
 		set_fill(&set, actions->size);
 		if (!actions->size[i] ||
+		    test_bit(hkm_size_step(actions->size[i]), best->bits) ||
 		    class_saves(input, state, &set, actions->size[i]) >= rent)
 			state->useless[i] = 0;
 		else if (++state->useless[i] >= USELESS_MAX)
@@ -238,9 +250,28 @@ static void drop_useless(const struct hkm_dyn_input *input,
 	}
 }
 
+/* Takes out of a set what some classes serve, or other such classes could again. */
+static void set_serve(const struct hkm_dyn_input *input,
+		      struct hkm_dyn_actions *actions, struct set *set)
+{
+	unsigned int i, step;
+
+	for (i = 0; i < HKM_NR_DYN; i++)
+		if (actions->size[i])
+			__clear_bit(hkm_size_step(actions->size[i]), set->bits);
+	for (i = 0; i < HKM_NR_DYN; i++) {
+		if (!input->retired[i])
+			continue;
+		step = hkm_size_step(input->retired[i]);
+		if (__test_and_clear_bit(step, set->bits))
+			size_set(input, actions, i, input->retired[i]);
+	}
+}
+
 /*
- * Has the classes serve the sizes of @set, as far as there are vacant ones. Others
- * retire only if there were enough: what they save is more than nothing.
+ * Has the classes serve the sizes of @set, as far as there are vacant ones. What else
+ * they serve they go on with until it is of no use for long: the load may come back.
+ * But where all classes serve there will be no vacant one unless one of these goes.
  */
 static void set_adopt(const struct hkm_dyn_input *input,
 		      const struct hkm_dyn_state *state,
@@ -249,28 +280,30 @@ static void set_adopt(const struct hkm_dyn_input *input,
 	DECLARE_BITMAP(others, HKM_NR_DYN) = {};
 	unsigned int i, step;
 
-	for (i = 0; i < HKM_NR_DYN; i++) {
-		if (!actions->size[i])
-			continue;
-		if (test_bit(hkm_size_step(actions->size[i]), set->bits))
-			__clear_bit(hkm_size_step(actions->size[i]), set->bits);
-		else
+	for (i = 0; i < HKM_NR_DYN; i++)
+		if (actions->size[i] &&
+		    !test_bit(hkm_size_step(actions->size[i]), set->bits))
 			__set_bit(i, others);
+	for (step = 0; step < HKM_NR_STEPS; step++)
+		if (is_fixed(step))
+			__clear_bit(step, set->bits);
+	set_serve(input, actions, set);
+	if (!bitmap_empty(set->bits, HKM_NR_STEPS) &&
+	    nr_serving(actions->size) == HKM_NR_DYN && !bitmap_empty(others, HKM_NR_DYN)) {
+		drop_least(input, state, actions, others);
+		bitmap_zero(set->bits, HKM_NR_STEPS);
 	}
 	/* Larger ones have more to save. */
 	for (i = 0, step = HKM_NR_STEPS; step--; ) {
-		if (!test_bit(step, set->bits) || is_fixed(step))
+		if (!test_bit(step, set->bits))
 			continue;
 		while (i < HKM_NR_DYN && !input->vacant[i])
 			i++;
-		if (i == HKM_NR_DYN) {
-			drop_excess(input, state, actions);
-			return;
-		}
-		size_set(input, actions, i++, step_bytes(step));
+		if (i == HKM_NR_DYN)
+			break;
+		size_set(input, actions, i++, hkm_step_bytes(step));
 	}
-	for_each_set_bit(i, others, HKM_NR_DYN)
-		size_set(input, actions, i, 0);
+	drop_excess(input, state, actions);
 }
 
 /**
@@ -288,7 +321,7 @@ void hkm_dyn_decide(const struct hkm_dyn_input *input, struct hkm_dyn_state *sta
 		    struct hkm_dyn_actions *actions)
 {
 	struct set now, best;
-	u64 each, bytes, cost, gain;
+	u64 each, bytes, least, cost, gain;
 	unsigned int i;
 
 	for (i = 0; i < HKM_NR_DYN; i++) {
@@ -304,11 +337,12 @@ void hkm_dyn_decide(const struct hkm_dyn_input *input, struct hkm_dyn_state *sta
 	drop_excess(input, state, actions);
 	if (live_bytes(input) >= LIVE_MIN_BYTES) {
 		each = rent(input, bytes);
-		drop_useless(input, state, actions, each);
+		least = best_set(input, state, each, &best);
+		drop_useless(input, state, actions, each, &best);
 		set_fill(&now, actions->size);
 		cost = set_bytes(input, state, &now) + nr_serving(actions->size) * each;
 		gain = max_t(u64, bytes >> GAIN_SHIFT, GAIN_MIN_BYTES);
-		if (best_set(input, state, each, &best) + gain <= cost)
+		if (least + gain <= cost)
 			set_adopt(input, state, actions, &best);
 	}
 	set_fill(&now, actions->size);

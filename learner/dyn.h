@@ -15,6 +15,7 @@
  * @live: blocks that callers hold, by hkm_size_step() of the size asked for
  * @size: block size that each dynamic class serves requests with; 0: none
  * @vacant: it serves none, and may be given any size
+ * @retired: if it serves none and is not vacant, the size that it still has; else 0
  * @dyn_max: most classes that may serve at once
  * @nr_cpus: CPUs, each of which parks something for each class
  */
@@ -22,6 +23,7 @@ struct hkm_dyn_input {
 	u64 live[HKM_NR_STEPS];
 	u32 size[HKM_NR_DYN];
 	bool vacant[HKM_NR_DYN];
+	u32 retired[HKM_NR_DYN];
 	unsigned int dyn_max;
 	unsigned int nr_cpus;
 };

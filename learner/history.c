@@ -103,6 +103,8 @@ static const char *class_name(unsigned int class_id)
  * @event: the decision
  * @line: filled with when, in seconds; about what; class; the value before and
  *	after; why; the figure that was decided by, before and after
+ *
+ * Context: Any.
  */
 void hkm_event_print(const struct hkm_event *event, char line[HKM_EVENT_CHARS])
 {

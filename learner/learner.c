@@ -53,10 +53,12 @@ struct counts {
 /* What the thread knows; nobody else looks at it. */
 static struct learner {
 	bool running;		/* a window is open */
+	u32 epoch;		/* of the policy, then */
+	u32 generation;		/* of the policy that is decided by */
 	u32 interval_ms;
 	u64 begin_ms;		/* of the window */
 	struct counts then[HKM_NR_CLASSES];	/* then */
-	u32 low[HKM_NR_CLASSES];		/* of free memory since */
+	u32 low[HKM_NR_CLASSES];		/* of what was used since */
 	u32 high[HKM_NR_CLASSES];
 	struct hkm_decide_params params;
 	struct hkm_window window;
@@ -74,15 +76,9 @@ static bool pool_held(void)
 	return false;
 }
 
-/* Free chunks on the node that has most. */
-static u32 class_free(unsigned int id)
+static u32 class_held(unsigned int id)
 {
-	unsigned int bin;
-	long most = 0;
-
-	for (bin = id; bin < hkm_nr_bins; bin += HKM_NR_CLASSES)
-		most = max(most, hkm_stats_free_chunks(bin));
-	return most;
+	return hkm_class_sum(id, hkm_chunk_count);
 }
 
 static void class_count(unsigned int id, struct counts *now)
@@ -114,10 +110,14 @@ static void window_look(struct learner *l)
 	unsigned int id;
 
 	for (id = 0; id < HKM_NR_CLASSES; id++) {
-		u32 chunks = class_free(id);
+		u32 held = class_held(id), free = hkm_class_sum(id, hkm_stats_free_chunks);
+		u32 used = held - min(held, free);
 
-		l->low[id] = min(l->low[id], chunks);
-		l->high[id] = max(l->high[id], chunks);
+		/* Neither is to be had with chunks that come or go meanwhile. */
+		if (class_held(id) != held)
+			continue;
+		l->low[id] = min(l->low[id], used);
+		l->high[id] = max(l->high[id], used);
 	}
 }
 
@@ -135,13 +135,14 @@ static void window_close_class(struct learner *l, unsigned int id)
 		return;
 	class_count(id, &now);
 	w->requests = now.requests - then->requests;
-	w->pops = now.pops - then->pops;
+	/* A refill may be in one of its counters, and not yet in the other. */
+	w->pops = max_t(s64, now.pops - then->pops, 0);
 	w->reuses = now.reuses - then->reuses;
 	w->refills = now.refills - then->refills;
 	w->releases = now.releases - then->releases;
-	w->free = class_free(id);
-	w->free_low = min(l->low[id], w->free);
-	w->free_high = max(l->high[id], w->free);
+	w->held = class_held(id);
+	w->used_low = l->low[id];
+	w->used_high = l->high[id];
 	*then = now;
 }
 
@@ -165,9 +166,12 @@ static bool policy_read(struct learner *l)
 	preempt_disable();
 	policy = rcu_dereference_sched(hkm_policy);
 	enabled = policy->learner_enabled;
-	/* The laws' figures have different units. */
-	if (policy->decide.controller != l->params.controller)
+	/* The laws' figures have different units. It may have been off meanwhile. */
+	if (policy->decide.controller != l->params.controller ||
+	    policy->learner_epoch != l->epoch)
 		l->running = false;
+	l->epoch = policy->learner_epoch;
+	l->generation = policy->generation;
 	l->params = policy->decide;
 	l->interval_ms = policy->learner_interval_ms;
 	for (id = 0; id < HKM_NR_CLASSES; id++)
@@ -190,15 +194,18 @@ static void learner_begin(struct learner *l, u64 now_ms)
 	l->running = true;
 }
 
-/* Puts in force what was decided, where it still applies. */
+/* Puts in force what was decided, unless somebody has changed the policy meanwhile. */
 static void learner_apply(struct learner *l)
 {
 	struct hkm_policy *policy = hkm_policy_edit();
-	bool changed = false;
 	unsigned int id;
 
 	if (!policy)
 		return;
+	if (policy->generation != l->generation) {
+		hkm_policy_abort(policy);
+		return;
+	}
 	for (id = 0; id < HKM_NR_CLASSES; id++) {
 		const struct hkm_decision *d = &l->actions.class[id];
 		struct hkm_event event = {
@@ -212,17 +219,12 @@ static void learner_apply(struct learner *l)
 			.after = d->after,
 		};
 
-		if (d->reason == HKM_REASON_NONE || !policy->learner_enabled ||
-		    policy->cap_chunks[id] != d->cap_old)
+		if (d->reason == HKM_REASON_NONE)
 			continue;
 		policy->cap_chunks[id] = d->cap_new;
 		hkm_history_add(&event);
-		changed = true;
 	}
-	if (changed)
-		hkm_policy_commit(policy);
-	else
-		hkm_policy_abort(policy);
+	hkm_policy_commit(policy);
 }
 
 /* A class of another size is another class. */

@@ -21,6 +21,7 @@ struct hkm_policy __rcu *hkm_policy;
 EXPORT_SYMBOL_IF_KUNIT(hkm_policy);
 
 DEFINE_PER_CPU(const u8 *, hkm_bin_of);
+DEFINE_PER_CPU(int, hkm_near_nid);
 
 /* Held from hkm_policy_edit() to hkm_policy_commit() or hkm_policy_abort(). */
 static DEFINE_MUTEX(edit_lock);
@@ -45,6 +46,8 @@ static unsigned int bundle_spans(unsigned int class_id, u32 chunks)
  * @policy: a policy that is being edited
  *
  * The learner, if enabled, goes on from there.
+ *
+ * Context: Any.
  */
 void hkm_policy_set_w_max(struct hkm_policy *policy)
 {
@@ -69,6 +72,8 @@ static void policy_compile(struct hkm_policy *policy)
 			policy->cap_chunks[id] = policy->cap_requested[id];
 		policy->bundle[id] = bundle_spans(id, policy->refill_bundle);
 	}
+	if (!policy->learner_enabled)
+		policy->learner_epoch++;
 	if (!policy->learner_enabled || policy->w_max_mode == HKM_WMAX_OFF)
 		hkm_policy_set_w_max(policy);
 	policy->decide.idle_ms = policy->idle_ms;
@@ -76,11 +81,23 @@ static void policy_compile(struct hkm_policy *policy)
 		hkm_class_table_build(policy->bin_of[nid], nid, dyns);
 }
 
+/* Has a CPU's requests go by a policy. Its node may be another than last time. */
+static void cpu_publish(const struct hkm_policy *policy, int cpu)
+{
+	int nid = hkm_cpu_nid(cpu);
+
+	WRITE_ONCE(per_cpu(hkm_near_nid, cpu), nid);
+	/* Pairs with the dependency in hkm_policy_bins(). */
+	smp_store_release(&per_cpu(hkm_bin_of, cpu), policy->bin_of[nid % HKM_MAX_NODES]);
+}
+
 /**
  * hkm_policy_publish() - make a policy the one in force
  * @policy: the new one, which stays as it is from here on
  *
  * The old one may be freed after a grace period.
+ *
+ * Context: Task; nobody else publishes meanwhile.
  */
 void hkm_policy_publish(struct hkm_policy *policy)
 {
@@ -88,11 +105,24 @@ void hkm_policy_publish(struct hkm_policy *policy)
 
 	rcu_assign_pointer(hkm_policy, policy);
 	for_each_possible_cpu(i)
-		/* Pairs with the dependency in hkm_policy_bins(). */
-		smp_store_release(&per_cpu(hkm_bin_of, i),
-				  policy->bin_of[hkm_cpu_nid(i) % HKM_MAX_NODES]);
+		cpu_publish(policy, i);
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_policy_publish);
+
+/**
+ * hkm_policy_cpu_comes() - a CPU is to be served from the node that it is on now
+ * @cpu: the CPU, which is not online yet
+ *
+ * The kernel knows for sure only once the CPU has been plugged in.
+ *
+ * Context: Task; may sleep.
+ */
+void hkm_policy_cpu_comes(int cpu)
+{
+	mutex_lock(&edit_lock);
+	cpu_publish(rcu_dereference_protected(hkm_policy, true), cpu);
+	mutex_unlock(&edit_lock);
+}
 
 static bool within(u32 value, u32 min, u32 max)
 {

@@ -35,6 +35,7 @@ enum hkm_dyn_mode {
  *	off, as requested
  * @learner_enabled: whether the learner may change @cap_chunks, @w_max and @dyn_bytes,
  *	0 or 1
+ * @learner_epoch: grows with each policy that has the learner off
  * @learner_interval_ms: how often it decides
  * @decide: what it goes by
  * @dyn_mode: whether @dyn_bytes is learned
@@ -64,6 +65,7 @@ struct hkm_policy {
 	u32 w_max_epoch;
 	u32 w_max[2];
 	u32 learner_enabled;
+	u32 learner_epoch;
 	u32 learner_interval_ms;
 	struct hkm_decide_params decide;
 	u32 dyn_mode;
@@ -85,14 +87,17 @@ extern struct hkm_policy __rcu *hkm_policy;
  * pay for one load to find the policy, and none to find the node.
  */
 DECLARE_PER_CPU(const u8 *, hkm_bin_of);
+/* That node. */
+DECLARE_PER_CPU(int, hkm_near_nid);
 
 /*
  * Bins of this CPU's node, by hkm_size_step(). As rcu_dereference_sched(), which
- * takes no per-CPU variable: read once, and what it points at depends on it.
+ * takes no per-CPU variable: read once (__this_cpu_read() may not be), and what it
+ * points at depends on it.
  */
 static __always_inline const u8 *hkm_policy_bins(void)
 {
-	return __this_cpu_read(hkm_bin_of);
+	return this_cpu_read(hkm_bin_of);
 }
 
 /* Bounds of what may be asked for. */
@@ -111,6 +116,7 @@ static __always_inline const u8 *hkm_policy_bins(void)
 
 void hkm_policy_set_w_max(struct hkm_policy *policy);
 void hkm_policy_publish(struct hkm_policy *policy);
+void hkm_policy_cpu_comes(int cpu);
 struct hkm_policy *hkm_policy_edit(void);
 int hkm_policy_commit(struct hkm_policy *policy);
 void hkm_policy_abort(struct hkm_policy *policy);

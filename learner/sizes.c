@@ -13,6 +13,7 @@
  * live as long as their holders want, and go the way of any idle class's then. After
  * that it may be given another size (pool/dyn_class.c).
  */
+#include <linux/log2.h>
 #include <linux/math64.h>
 #include <linux/minmax.h>
 #include <linux/preempt.h>
@@ -24,6 +25,7 @@
 #include "policy.h"
 #include "sizes.h"
 #include "../pool/cpu_cache.h"
+#include "../pool/debug.h"
 #include "../pool/dyn_class.h"
 #include "../pool/stats.h"
 #include "../include/hkm_compat.h"
@@ -41,7 +43,8 @@ static struct sizes {
 	u64 seen[HKM_NR_STEPS];		/* the histogram then */
 	u64 now[HKM_NR_STEPS];
 	u64 samples[HKM_NR_STEPS];
-	u8 class_of[HKM_NR_STEPS];	/* by the policy in force */
+	u32 generation;			/* of the policy that is decided by */
+	u8 class_of[HKM_NR_STEPS];	/* by it */
 	struct hkm_dyn_input input;
 	struct hkm_dyn_state state;
 	struct hkm_dyn_actions actions;
@@ -92,6 +95,7 @@ static bool policy_read(struct sizes *s)
 	preempt_disable();
 	policy = rcu_dereference_sched(hkm_policy);
 	on = policy->dyn_mode == HKM_DYN_ON;
+	s->generation = policy->generation;
 	s->input.dyn_max = policy->dyn_max;
 	for (i = 0; i < HKM_NR_DYN; i++)
 		s->input.size[i] = policy->dyn_bytes[i];
@@ -124,11 +128,22 @@ static u64 class_samples(const struct sizes *s, unsigned int class_id)
 	return sum;
 }
 
+/* Of the smallest block that serves a step's sizes: with a red zone, and aligned. */
+static size_t block_step(size_t step)
+{
+	u32 size = hkm_step_bytes(step);
+
+	if (!(hkm_debug & HKM_DEBUG_REDZONE))
+		return step;
+	return is_power_of_2(size) ? hkm_size_step(2 * size) : step + 1;
+}
+
 /* Has the samples of a class stand for its live blocks. */
 static void class_spread(struct sizes *s, unsigned int class_id)
 {
 	u64 all = class_samples(s, class_id), live;
 	unsigned int shift = 0, i;
+	size_t step;
 
 	if (!all)
 		return;
@@ -138,7 +153,9 @@ static void class_spread(struct sizes *s, unsigned int class_id)
 	for (i = 0; i < HKM_NR_STEPS; i++) {
 		if (s->class_of[i] != class_id)
 			continue;
-		s->input.live[i] = div64_u64(live * s->samples[i], all);
+		step = block_step(i);
+		if (step < HKM_NR_STEPS)
+			s->input.live[step] += div64_u64(live * s->samples[i], all);
 		s->samples[i] >>= shift;
 	}
 }
@@ -163,8 +180,11 @@ static void classes_fill(struct sizes *s)
 		if (!s->input.size[i])
 			__set_bit(i, &idle);
 	vacant = hkm_dyn_classes_vacant(idle);
-	for (i = 0; i < HKM_NR_DYN; i++)
+	for (i = 0; i < HKM_NR_DYN; i++) {
 		s->input.vacant[i] = vacant & BIT(i);
+		s->input.retired[i] = idle & ~vacant & BIT(i) ?
+				      hkm_classes[HKM_CLASS_DYN1 + i].size_bytes : 0;
+	}
 	s->input.nr_cpus = num_online_cpus();
 }
 
@@ -178,8 +198,7 @@ static unsigned long actions_apply(const struct sizes *s, u64 now_ms)
 	if (!policy)
 		return 0;
 	/* Deciding takes its time: it may not be wanted any more. */
-	if (!policy->learner_enabled || policy->dyn_mode != HKM_DYN_ON ||
-	    policy->dyn_max != s->input.dyn_max) {
+	if (policy->generation != s->generation) {
 		hkm_policy_abort(policy);
 		return 0;
 	}
@@ -199,7 +218,8 @@ static unsigned long actions_apply(const struct sizes *s, u64 now_ms)
 		if (event.value_new == event.value_old)
 			continue;
 		if (event.value_new) {
-			hkm_dyn_class_resize(id, event.value_new);
+			if (event.value_new != s->input.retired[i])
+				hkm_dyn_class_resize(id, event.value_new);
 			/* It is to save memory: what it keeps it has to earn. */
 			policy->cap_chunks[id] = policy->decide.cap_min;
 			__set_bit(id, &resized);

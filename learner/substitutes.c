@@ -79,7 +79,8 @@ static void count_half(struct substitutes *s, unsigned int id, unsigned int half
 	};
 	*w = (struct hkm_wmax_counts){
 		.requests = now.requests - then->requests,
-		.pops = now.pops - then->pops,
+		/* As in learner.c. */
+		.pops = max_t(s64, now.pops - then->pops, 0),
 		.reuses = now.reuses - then->reuses,
 		.refills = now.refills - then->refills,
 		.fallbacks = now.fallbacks - then->fallbacks,

@@ -6,6 +6,7 @@
 #include <linux/kernel.h>
 #include <linux/kobject.h>
 #include <linux/minmax.h>
+#include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/sysfs.h>
@@ -73,10 +74,13 @@ static ssize_t knob_show(struct kobject *kobj, struct kobj_attribute *attr, char
 	return sysfs_emit(buf, "%u\n", value);
 }
 
-/* Whether there is nothing behind a 0 byte, where parsers would not see it. */
-static bool is_text(const char *buf, size_t count)
+/*
+ * Whether a parser sees all that was written: nothing is behind a 0 byte, nor in a
+ * further piece, as what is longer than a page comes in pieces.
+ */
+static bool is_whole(const char *buf, size_t count)
 {
-	return strnlen(buf, count) == count;
+	return count < PAGE_SIZE && strnlen(buf, count) == count;
 }
 
 static int knob_parse(const struct knob *knob, const char *buf, u32 *value)
@@ -99,7 +103,7 @@ static ssize_t knob_store(struct kobject *kobj, struct kobj_attribute *attr,
 	u32 value;
 	int err;
 
-	if (!is_text(buf, count) || knob_parse(knob, buf, &value))
+	if (!is_whole(buf, count) || knob_parse(knob, buf, &value))
 		return -EINVAL;
 	policy = hkm_policy_edit();
 	if (!policy)
@@ -212,29 +216,17 @@ LEARNER_KNOB(dyn_max, dyn_max);
 #undef KNOB
 #undef KNOB_RO
 
-/* Over all nodes. */
-static long class_sum(unsigned int class_id, long (*count)(unsigned int bin))
-{
-	unsigned int bin;
-	long sum = 0;
-
-	for (bin = class_id; bin < hkm_nr_bins; bin += HKM_NR_CLASSES)
-		sum += count(bin);
-	return sum;
-}
-
 /* A dynamic class that serves nothing, nor has a block left, has no size. */
 static u32 class_bytes(unsigned int class_id)
 {
-	const struct hkm_policy *policy;
-	u32 bytes = 0;
+	u32 bytes;
 
-	/* One section: the class keeps its size until its end. */
+	if (!hkm_class_is_dyn(class_id))
+		return hkm_classes[class_id].size_bytes;
+	/* One section: a class with blocks keeps its size until its end. */
 	preempt_disable();
-	policy = rcu_dereference_sched(hkm_policy);
-	if (!hkm_class_is_dyn(class_id) ||
-	    policy->dyn_bytes[class_id - HKM_CLASS_DYN1] ||
-	    class_sum(class_id, hkm_chunk_count))
+	bytes = rcu_dereference_sched(hkm_policy)->dyn_bytes[class_id - HKM_CLASS_DYN1];
+	if (!bytes && hkm_class_held(class_id))
 		bytes = hkm_classes[class_id].size_bytes;
 	preempt_enable();
 	return bytes;
@@ -253,9 +245,10 @@ static ssize_t name##_show(struct kobject *kobj,			\
 static struct kobj_attribute name##_attr = __ATTR_RO(name)
 
 CLASS_ATTR(size_bytes, "%u", class_bytes(id));
-CLASS_ATTR(chunks, "%ld", class_sum(id, hkm_chunk_count));
-CLASS_ATTR(inventory_chunks, "%ld", class_sum(id, hkm_inventory_count));
-CLASS_ATTR(objects_live, "%lld", hkm_stats_live(&sum));
+CLASS_ATTR(chunks, "%ld", hkm_class_sum(id, hkm_chunk_count));
+CLASS_ATTR(inventory_chunks, "%ld", hkm_class_sum(id, hkm_inventory_count));
+/* Read while CPUs go on counting, it may be a few blocks short of none. */
+CLASS_ATTR(objects_live, "%lld", max_t(s64, hkm_stats_live(&sum), 0));
 CLASS_ATTR(hits_ring, "%llu", sum.hits_ring);
 CLASS_ATTR(hits_active, "%llu", sum.hits_active);
 CLASS_ATTR(frees, "%llu", sum.frees);
@@ -357,7 +350,7 @@ static const struct attribute_group learner_group = {
 	.attrs	= learner_attrs,
 };
 
-/* Read while CPUs go on counting, a term may be a few blocks short of none. */
+/* As objects_live. */
 #define TOTAL_ATTR(term)						\
 static ssize_t bytes_##term##_show(struct kobject *kobj,		\
 				   struct kobj_attribute *attr, char *buf) \
@@ -399,7 +392,7 @@ static const struct attribute_group total_group = {
 static ssize_t trim_store(struct kobject *kobj, struct kobj_attribute *attr,
 			  const char *buf, size_t count)
 {
-	if (!is_text(buf, count) || !sysfs_streq(buf, "1"))
+	if (!is_whole(buf, count) || !sysfs_streq(buf, "1"))
 		return -EINVAL;
 	hkm_reclaim_all();
 	return count;
@@ -435,11 +428,23 @@ static const struct kobj_type class_dir_type = {
 	.default_groups	= class_groups,
 };
 
-/* The directories are static, and may be gone only after their last user. */
-static void class_dir_put(unsigned int id)
+/* Of the first @nr classes. They are static, and may be gone only after their last user. */
+static void class_dirs_put(unsigned int nr)
 {
-	kobject_put(&hkm_class_dir[id]);
-	wait_for_completion(&hkm_class_dir_gone[id]);
+	unsigned int id;
+
+	/* All at once, where a kernel may release objects late to find bugs. */
+	for (id = 0; id < nr; id++)
+		kobject_put(&hkm_class_dir[id]);
+	for (id = 0; id < nr; id++)
+		wait_for_completion(&hkm_class_dir_gone[id]);
+}
+
+/* Its files are gone at once, even where the kernel releases the object late. */
+static void dir_remove(struct kobject *dir)
+{
+	kobject_del(dir);
+	kobject_put(dir);
 }
 
 int __init hkm_sysfs_init(void)
@@ -452,11 +457,11 @@ int __init hkm_sysfs_init(void)
 		return -ENOMEM;
 	err = sysfs_create_groups(hkm_root, root_groups);
 	if (err)
-		goto put_root;
+		goto remove_root;
 	err = -ENOMEM;
 	hkm_classes_dir = kobject_create_and_add("classes", hkm_root);
 	if (!hkm_classes_dir)
-		goto put_root;
+		goto remove_root;
 	for (id = 0; id < HKM_NR_CLASSES; id++) {
 		init_completion(&hkm_class_dir_gone[id]);
 		err = kobject_init_and_add(&hkm_class_dir[id], &class_dir_type,
@@ -469,21 +474,16 @@ int __init hkm_sysfs_init(void)
 
 put_classes:
 	/* The one that failed was initialised too, and must be put. */
-	do
-		class_dir_put(id);
-	while (id--);
-	kobject_put(hkm_classes_dir);
-put_root:
-	kobject_put(hkm_root);
+	class_dirs_put(id + 1);
+	dir_remove(hkm_classes_dir);
+remove_root:
+	dir_remove(hkm_root);
 	return err;
 }
 
 void hkm_sysfs_exit(void)
 {
-	unsigned int id;
-
-	for (id = 0; id < HKM_NR_CLASSES; id++)
-		class_dir_put(id);
-	kobject_put(hkm_classes_dir);
-	kobject_put(hkm_root);
+	class_dirs_put(HKM_NR_CLASSES);
+	dir_remove(hkm_classes_dir);
+	dir_remove(hkm_root);
 }

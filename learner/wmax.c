@@ -18,8 +18,8 @@
  *	a substitute, as two looks at the shared tier, and what it wastes: what its
  *	own class would not have taken, at the price of a refill of as many bytes.
  *	This follows from the sizes of both classes: nothing more need be counted.
- * For each request, not for each one off the hot path: a refill makes many later
- * requests cheap, a substitute none, and so has more of the latter. Releases are
+ * For each request, not for each slow one: a refill makes many later requests cheap,
+ * a substitute none, so that more of them are slow. Releases are
  * left out: what was taken goes back once, whatever W_MAX.
  *
  * Reward of a trial: b / (b + c), where c is its price and b the price when the
@@ -199,6 +199,7 @@ static u32 arm_mean(const struct hkm_wmax_arm *arm)
  * hkm_wmax_pick() - choose what to try next
  * @arm: the HKM_WMAX_ARMS candidates, with at most HKM_WMAX_TRIALS trials in all
  *
+ * Context: Any.
  * Return: index of one that was not tried yet, or else of the one with the highest
  * upper confidence bound; of equals, the first.
  */
@@ -507,6 +508,8 @@ static void begin_anew(struct hkm_wmax_state *s, struct hkm_wmax_decision *d)
  *	measurement to tell anything (@min_samples)
  * @state: the law's; all zero at first. @w_max in it is what is to be in force
  * @decision: filled in
+ *
+ * Context: Any.
  */
 void hkm_wmax_decide(const struct hkm_wmax_window *window,
 		     const struct hkm_decide_params *params,

@@ -172,8 +172,7 @@ static noinline void *refill_many_nodes(unsigned int bin, unsigned int home,
 					gfp_t flags, bool *zeroed)
 {
 	gfp_t near = (flags & ~__GFP_DIRECT_RECLAIM) | __GFP_THISNODE;
-
-	int nid = hkm_cpu_budget(raw_cpu_read(hkm_cpu_mine))->nid;
+	int nid = raw_cpu_read(hkm_near_nid);
 
 	return hkm_alloc_refill(bin, home, nid, near, zeroed) ?:
 	       alloc_far(bin, home, zeroed) ?:
@@ -363,12 +362,16 @@ static bool is_served(size_t size, gfp_t flags)
 static void *alloc_on_node(size_t size, gfp_t flags, int nid, unsigned long site)
 {
 	unsigned int home = site_home(site), bin;
+	gfp_t strict = flags | __GFP_THISNODE;
 	bool zeroed = false;
 	void *block;
 
+	/* If another node will do as well, nothing is reclaimed on this one. */
+	if (!(flags & __GFP_THISNODE))
+		strict &= ~__GFP_DIRECT_RECLAIM;
 	if (!is_served(size, flags & ~__GFP_THISNODE) ||
 	    nr_node_ids > HKM_MAX_NODES || (unsigned int)nid >= nr_node_ids ||
-	    !node_state(nid, N_MEMORY))
+	    !node_state(nid, N_NORMAL_MEMORY))
 		goto kernel;
 	might_alloc(flags);
 	preempt_disable();
@@ -376,8 +379,7 @@ static void *alloc_on_node(size_t size, gfp_t flags, int nid, unsigned long site
 	block = alloc_stocked_or_hold(hkm_cpu_enter(), bin, home, &zeroed);
 	if (!block) {
 		if (!in_nmi())
-			block = hkm_alloc_refill(bin, home, nid,
-						 flags | __GFP_THISNODE, &zeroed);
+			block = hkm_alloc_refill(bin, home, nid, strict, &zeroed);
 		if (!block && !in_nmi() && may_use_reserve(flags))
 			block = hkm_alloc_reserved(bin, home);
 		hkm_class_put(bin);
@@ -436,8 +438,8 @@ static __always_inline bool alloc_fast(size_t size, void **block,
 	if (unlikely(!nr))
 		return false;
 	*block = ring->slot[--nr];
-	WRITE_ONCE(ring->nr, nr);
 	data_race(ring->hits++); /* read by hkm_stats_read() elsewhere */
+	hkm_ring_nr_set(ring, nr);
 	hkm_cpu_leave(*cpu);
 	preempt_enable();
 	hkm_block_unmark(*block);
@@ -527,9 +529,10 @@ void *hkm_pool_alloc(size_t size, gfp_t flags, unsigned long site)
  * @flags: gfp flags, with kmalloc()'s meaning
  *
  * Requests above 1.5 KiB and up to 1 MiB come from the pool; all others, those
- * with flags that ask for a zone, a node or accounting, and those for which the
- * page allocator has no pages, come from kmalloc(). Memory of the pool is aligned
- * to 512 bytes at least, and to its size where that is a power of two.
+ * with flags for a zone, mobility or accounting (with one node, or more than
+ * eight, also __GFP_THISNODE), and those for which the page allocator has no
+ * pages, come from kmalloc(). Memory of the pool is aligned to 512 bytes at
+ * least, and to its size where that is a power of two.
  *
  * Context: Any; sleeps only if @flags allow. In NMI context only what is
  * already stocked is handed out.
@@ -555,7 +558,7 @@ EXPORT_SYMBOL_GPL(hkm_kmalloc);
  * hkm_kmalloc_node() - allocate memory on a NUMA node
  * @size: bytes wanted
  * @flags: gfp flags, with kmalloc()'s meaning
- * @node: node to prefer, or NUMA_NO_NODE
+ * @node: node to prefer, or NUMA_NO_NODE; with __GFP_THISNODE the only one
  *
  * Context: As hkm_kmalloc().
  * Return: As hkm_kmalloc(); with __GFP_THISNODE, NULL where @node has no memory to
@@ -573,12 +576,12 @@ EXPORT_SYMBOL_GPL(hkm_kmalloc_node);
 /**
  * hkm_kmalloc_nolock() - allocate memory that is already stocked
  * @size: bytes wanted, above 1.5 KiB and up to 1 MiB
- * @flags: only __GFP_ZERO matters
+ * @flags: __GFP_ZERO or 0
  *
  * For callers that may not enter the page allocator, whatever it holds.
  *
  * Context: Any, NMI included. Never sleeps, takes no lock.
- * Return: the memory; NULL if nothing is stocked or @size is not the pool's.
+ * Return: the memory; NULL if nothing is stocked, or the pool does not serve @size.
  */
 void *hkm_kmalloc_nolock(size_t size, gfp_t flags)
 {
@@ -591,9 +594,12 @@ void *hkm_kmalloc_nolock(size_t size, gfp_t flags)
 		return NULL;
 	if (alloc_fast(size, &block, &bin, &cpu))
 		return issue(block, size, flags, bin);
-	block = alloc_sample(size, flags, bin, _RET_IP_, cpu);
-	if (unlikely(block))
-		return block;
+	/* See tools.h. */
+	if (!IS_ENABLED(CONFIG_DEBUG_KMEMLEAK)) {
+		block = alloc_sample(size, flags, bin, _RET_IP_, cpu);
+		if (unlikely(block))
+			return block;
+	}
 	home = site_home(_RET_IP_);
 	block = alloc_stocked_or_hold(cpu, bin, home, &zeroed);
 	if (!block) {
@@ -681,14 +687,28 @@ static __always_inline void block_withdraw(void *block,
 	hkm_kasan_poison(block, bytes);
 }
 
+/*
+ * Clears up to 1 MiB, with preemption on. The block is marked before, so that a second
+ * free is refused, and in no tier, so that its chunk stays. Ends the caller's
+ * preempt_disable().
+ */
 static noinline void free_cleared(void *block, struct hkm_chunk *chunk,
 				  unsigned long site)
 {
 	/* Not its red zone, which is yet to be looked at. */
 	size_t bytes = block_bytes(chunk, block);
 
+	if (unlikely(!bytes)) {
+		/* Another free of it came first, or it is no block but the rest. */
+		report_odd(block, chunk, site);
+		preempt_enable();
+		return;
+	}
+	hkm_block_mark(block);
+	preempt_enable();
 	hkm_kasan_unpoison(block, bytes);
-	memset(block, 0, bytes);
+	hkm_block_clear_unmarked(block, bytes);
+	preempt_disable();
 	block_withdraw(block, chunk);
 	free_slow(block, chunk, hkm_cpu_enter(), site);
 }
@@ -882,9 +902,11 @@ static void refuse(const void *p, unsigned long site)
  * @flags: gfp flags as for hkm_kmalloc()
  *
  * The contents are kept up to the smaller of both sizes. With __GFP_ZERO the
- * rest is zero, provided that every earlier call for @p had it too.
+ * rest is zero, provided that every earlier call for @p had it too. A pointer to no
+ * live allocation is reported, and NULL is returned.
  *
- * Context: As hkm_kmalloc().
+ * Context: As hkm_kmalloc(); in NMI context not for memory that came from
+ * kmalloc().
  * Return: the memory, which may have moved; NULL on failure, and then @p is
  * still valid; ZERO_SIZE_PTR for @new_size 0.
  */

@@ -361,7 +361,7 @@ void hkm_chunk_release(struct hkm_chunk *chunk)
 	if (!hkm_reserve_claim(chunk))
 		atomic_long_add(1L << chunk->order, &pages_leaving);
 	chunk_unmap(chunk);
-	call_rcu(&chunk->rcu, chunk_free_rcu);
+	call_rcu_hurry(&chunk->rcu, chunk_free_rcu);
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_chunk_release);
 
@@ -399,6 +399,7 @@ void hkm_chunk_for_each(void (*fn)(struct hkm_chunk *chunk, void *arg),
  * hkm_chunk_bytes_held() - memory that a bin holds
  * @bin: the bin
  *
+ * Context: Any.
  * Return: bytes.
  */
 long hkm_chunk_bytes_held(unsigned int bin)
@@ -411,6 +412,7 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_chunk_bytes_held);
  * hkm_chunk_count() - memory that a bin holds
  * @bin: the bin
  *
+ * Context: Any.
  * Return: 64 KiB chunks; what its fragments are together is rounded up.
  */
 long hkm_chunk_count(unsigned int bin)

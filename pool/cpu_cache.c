@@ -2,8 +2,8 @@
 /*
  * Front end: per CPU and bin a ring of free blocks and two active pages.
  *
- * Everything in struct hkm_cpu but the slow counters belongs to its CPU and is
- * touched only inside a busy section (hkm_cpu_enter()): preemption is off, so no
+ * Everything in struct hkm_cpu but the ages of rings belongs to its CPU and is
+ * changed only inside a busy section (hkm_cpu_enter()): preemption is off, so no
  * other task gets in, and an interrupt or NMI that comes meanwhile finds a
  * stand-in and goes to the shared tier. No lock, no atomic operation, no masked
  * interrupts, and no test for being interrupted on the hot path.
@@ -14,13 +14,13 @@
  * room is taken from bins that were idle since the hand last passed them (a
  * clock, as for page replacement). So a CPU's whole budget serves the bins that
  * it uses now, and busy bins do not rob each other. A bin of large blocks may
- * hold half of the budget at most: none of 1 MiB, which always come from the shared
- * tier and go there.
+ * hold half of the budget at most: of the default one none of 1 MiB, which come from
+ * the shared tier and go there.
  *
  * Requests take from the rings of the CPU's own node. Which those are costs them
  * nothing: each CPU's class table (policy.h) names its own node's bins. A block
  * of another node, freed here, lands in that bin's ring, which its descriptor
- * names as any other, and goes home with others as one batch.
+ * names as any other, and goes home with others, in a batch.
  */
 #include <linux/kmemleak.h>
 #include <linux/log2.h>
@@ -63,7 +63,7 @@ EXPORT_PER_CPU_SYMBOL_GPL(hkm_cpu_this);
 static void ring_put(struct hkm_ring *ring, void *block)
 {
 	ring->slot[ring->nr] = block;
-	WRITE_ONCE(ring->nr, ring->nr + 1);
+	hkm_ring_nr_set(ring, ring->nr + 1);
 }
 
 /* Moves the @nr blocks longest in the ring to the shared tier. */
@@ -74,7 +74,7 @@ static void ring_flush(struct hkm_ring *ring, unsigned int bin,
 
 	/* A block that is refused was no free: it leaves the count of frees. */
 	data_race(ring->flushed += hkm_freelist_push(bin, ring->slot, nr));
-	WRITE_ONCE(ring->nr, ring->nr - nr);
+	hkm_ring_nr_set(ring, ring->nr - nr);
 	/* Two at a time, and so perhaps one too many: the array has a spare. */
 	for (i = 0; i < ring->nr; i += 2) {
 		ring->slot[i] = ring->slot[i + nr];
@@ -162,7 +162,7 @@ static u32 ring_room(struct hkm_cpu *cpu, unsigned int bin)
 	const struct hkm_policy *policy = rcu_dereference_sched(hkm_policy);
 	u32 most = policy->ring_limit[hkm_bin_class(bin)];
 
-	if (hkm_bin_on(bin, hkm_cpu_budget(cpu)->nid) != bin)
+	if (hkm_bin_on(bin, __this_cpu_read(hkm_near_nid)) != bin)
 		most = min_t(u32, most, HKM_BATCH_MAX);
 	if (hkm_bin_is_large(bin))
 		most = min(most, policy->cpu_budget_bytes / 2 / hkm_classes[bin].size_bytes);
@@ -178,7 +178,7 @@ static noinline void ring_grow(struct hkm_cpu *cpu, unsigned int bin)
 
 	more = budget_room(cpu, bin, want * size) / size;
 	hkm_cpu_budget(cpu)->parked_bytes += more * size;
-	ring->limit += more;
+	WRITE_ONCE(ring->limit, ring->limit + more);
 	if (!more || more < want)
 		ring->pause = HKM_GROW_PAUSE;
 }
@@ -233,6 +233,7 @@ static void *run_pop(struct hkm_cpu *cpu, struct hkm_ring *ring, u32 size,
  * The ring is empty, unless requests are being watched. Looks in the active
  * pages next, then restocks the ring from the shared tier.
  *
+ * Context: Any, with preemption off.
  * Return: a block, or NULL if none is left in either.
  */
 void *hkm_cpu_alloc(struct hkm_cpu *cpu, unsigned int bin,
@@ -244,8 +245,8 @@ void *hkm_cpu_alloc(struct hkm_cpu *cpu, unsigned int bin,
 
 	if (unlikely(ring->nr)) {
 		block = ring->slot[ring->nr - 1];
-		WRITE_ONCE(ring->nr, ring->nr - 1);
 		data_race(ring->hits++);
+		hkm_ring_nr_set(ring, ring->nr - 1);
 		return block;
 	}
 	block = run_pop(cpu, ring, hkm_classes[bin].size_bytes, zeroed);
@@ -264,8 +265,8 @@ void *hkm_cpu_alloc(struct hkm_cpu *cpu, unsigned int bin,
 	if (unlikely(!nr))
 		return NULL;
 	hkm_count(bin, HKM_slow_allocs);
+	hkm_ring_nr_set(ring, nr - 1);
 	data_race(ring->stocked += nr - 1);
-	WRITE_ONCE(ring->nr, nr - 1);
 	return ring->slot[ring->nr];
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_cpu_alloc);
@@ -276,8 +277,10 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_cpu_alloc);
  * @bin: class of the block
  * @block: the block, marked free
  *
- * Makes a full ring larger, or else moves the older part of it, as one batch,
- * to the shared tier.
+ * Makes a full ring larger, or else moves the older part of it to the shared
+ * tier.
+ *
+ * Context: Any, with preemption off.
  */
 void hkm_cpu_free(struct hkm_cpu *cpu, unsigned int bin, void *block)
 {
@@ -300,6 +303,7 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_cpu_free);
  * @bin: class of the span
  * @run: its blocks
  *
+ * Context: Any, with preemption off.
  * Return: false if A and B are taken or the budget has no room.
  */
 bool hkm_cpu_install(struct hkm_cpu *cpu, unsigned int bin,
@@ -330,6 +334,7 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_cpu_install);
  * @bin: class of the block
  * @block: the block, marked free
  *
+ * Context: Any, with preemption off.
  * Return: false if the ring is full.
  */
 bool hkm_cpu_park(struct hkm_cpu *cpu, unsigned int bin, void *block)
@@ -348,15 +353,18 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_cpu_park);
  * hkm_cpu_nid() - tell which node's memory a CPU is served from
  * @cpu: the CPU
  *
- * Return: its own node, or the nearest that has memory.
+ * Return: its own node, or the nearest that has memory for the kernel; for a CPU that
+ * is not plugged in, any.
  */
 int hkm_cpu_nid(int cpu)
 {
 	int own = cpu_to_mem(cpu), best = own, nid;
 
-	if (node_state(own, N_MEMORY))
+	if (own == NUMA_NO_NODE)
+		return first_node(node_states[N_NORMAL_MEMORY]);
+	if (node_state(own, N_NORMAL_MEMORY))
 		return own;
-	for_each_node_state(nid, N_MEMORY)
+	for_each_node_state(nid, N_NORMAL_MEMORY)
 		if (best == own || node_distance(own, nid) < node_distance(own, best))
 			best = nid;
 	return best;
@@ -386,7 +394,6 @@ int __init hkm_cpu_init(void)
 		}
 		/* What a ring names, or has named, is no reference to a block. */
 		kmemleak_no_scan(cpu);
-		hkm_cpu_budget(cpu)->nid = hkm_cpu_nid(i);
 		per_cpu(hkm_cpu_mine, i) = cpu;
 		per_cpu(hkm_cpu_this, i) = cpu;
 	}

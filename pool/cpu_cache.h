@@ -75,12 +75,10 @@ struct hkm_cpu {
 
 /**
  * struct hkm_cpu_budget - what a CPU may park, and does
- * @nid: node whose bins the CPU's requests are served from; constant
  * @hand: bin that the search for idle room looks at next
  * @parked_bytes: granted to rings and active pages; kept to the policy's budget
  */
 struct hkm_cpu_budget {
-	int nid;
 	u8 hand;
 	u32 parked_bytes;
 };
@@ -100,8 +98,7 @@ static inline struct hkm_cpu_budget *hkm_cpu_budget(const struct hkm_cpu *cpu)
  * @slow: HKM_SLOW_COUNTERS
  *
  * By this_cpu_add() from any context. What one CPU puts in another may take out:
- * @shared, @moving and @holds tell something in sum only. The size is a power of two: a
- * shift finds the counters of a bin.
+ * @shared, @moving and @holds tell something in sum only.
  */
 struct hkm_counters {
 	s64 shared;
@@ -110,7 +107,10 @@ struct hkm_counters {
 	u64 asked;
 	u64 asked_bytes;
 	u64 slow[HKM_NR_COUNTERS];
-} __aligned(256);
+};
+
+/* The most that the kernel allocates for each CPU. */
+static_assert(HKM_MAX_BINS * sizeof(struct hkm_counters) <= PCPU_MIN_UNIT_SIZE);
 
 /**
  * struct hkm_histogram - requests that one CPU served off the hot path
@@ -223,14 +223,27 @@ static inline struct hkm_cpu *hkm_cpu_of(int cpu)
 	return per_cpu(hkm_cpu_mine, cpu);
 }
 
+/*
+ * The blocks in a ring, on its own CPU. What they turn into is counted before, what they
+ * came from after: no instruction more, only the compiler could mix them up.
+ */
+static __always_inline void hkm_ring_nr_set(struct hkm_ring *ring, unsigned long nr)
+{
+	barrier();
+	WRITE_ONCE(ring->nr, nr);
+	barrier();
+}
+
 /* Blocks freed into a ring: what left it, and what is in it, less the rest. */
 static inline u64 hkm_ring_frees(const struct hkm_ring *ring)
 {
-	u64 stocked = READ_ONCE(ring->stocked);
+	u64 frees = -READ_ONCE(ring->stocked);
 
 	/* What came in is read before what it turns into: never below zero. */
-	return READ_ONCE(ring->nr) + READ_ONCE(ring->hits) +
-	       READ_ONCE(ring->flushed) - stocked;
+	frees += READ_ONCE(ring->nr);
+	frees += READ_ONCE(ring->hits);
+	frees += READ_ONCE(ring->flushed);
+	return frees;
 }
 
 /* Grows with every use of a ring but a free that found room. */

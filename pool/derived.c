@@ -24,7 +24,7 @@
  * @flags: gfp flags as for hkm_kmalloc()
  *
  * Context: As hkm_kmalloc().
- * Return: the copy, or NULL on failure.
+ * Return: the copy, as hkm_kmalloc().
  */
 void *hkm_kmemdup(const void *src, size_t size, gfp_t flags)
 {
@@ -81,8 +81,8 @@ EXPORT_SYMBOL_GPL(hkm_kfree_bulk);
  * @flags: gfp flags as for kvmalloc()
  * @node: as for hkm_kmalloc_node()
  *
- * Tries the pool where the size is the pool's, then kvmalloc_node(). Above 52 KiB
- * the pool does not reclaim for it.
+ * Tries the pool where the size is the pool's, and no node of several is asked
+ * for; then kvmalloc_node(). Above 52 KiB the pool does not reclaim for it.
  *
  * Context: Task; may sleep.
  * Return: the memory, to be freed by hkm_kvfree(); NULL on failure;
@@ -231,7 +231,7 @@ static int devm_match(struct device *dev, void *res, void *p)
  * @size: bytes wanted
  * @flags: gfp flags as for hkm_kmalloc()
  *
- * Context: As hkm_kmalloc().
+ * Context: Any but NMI; sleeps only if @flags allow.
  * Return: the memory, or NULL on failure; ZERO_SIZE_PTR for @size 0.
  */
 void *devm_hkm_kmalloc(struct device *dev, size_t size, gfp_t flags)
@@ -258,7 +258,7 @@ EXPORT_SYMBOL_GPL(devm_hkm_kmalloc);
  * @dev: the device
  * @p: what devm_hkm_kmalloc() returned for it, or NULL
  *
- * Context: As hkm_kfree().
+ * Context: Any but NMI.
  */
 void devm_hkm_kfree(struct device *dev, const void *p)
 {

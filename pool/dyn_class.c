@@ -7,8 +7,8 @@
  *
  * - No policy in force has the class serve requests, and a grace period has ended
  *   since. Whoever finds a class by a policy uses it in the section with preemption
- *   off that read the policy, or there holds the class before it leaves that: so
- *   there are no new holders. A request holds the class from when it found no stock
+ *   off that read the policy, or takes a hold of it before leaving that: so no new
+ *   holders appear. A request holds the class from when it found no stock
  *   until it has pages or has failed, for it may sleep in between.
  * - There are no holders left, and after that was seen, no chunks: without a holder
  *   none is created. Whatever else goes by the class, a free, trim, a CPU that moves

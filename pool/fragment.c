@@ -165,7 +165,7 @@ void hkm_fragment_unmap(struct hkm_chunk *chunk)
 		hkm_map_set(entry, 1, &hkm_no_chunk);
 	raw_spin_unlock_irqrestore(&area_lock, flags);
 	if (last)
-		call_rcu(&area->entry.rcu, area_free_rcu);
+		call_rcu_hurry(&area->entry.rcu, area_free_rcu);
 }
 
 /**

@@ -50,8 +50,9 @@
  *	    popper: clear bit; barrier (B); if stack not empty: set bit
  *
  *	Either the pusher sees the bit cleared and sets it again, or the popper
- *	sees the push and does. So stock never hides for good; a bit set over an
- *	empty stack costs its finder one look.
+ *	sees the push and does. So stock never hides for good. A bit set over an
+ *	empty stack costs whoever finds it one look; until then, one of a shard for
+ *	chunks that drain makes every push look up where each of its blocks belongs.
  *
  * Ordering
  *	A push is a release and a pop an acquire of the head: what the former
@@ -212,7 +213,10 @@ static bool block_drains(const void *block)
 	return block_home(block) & HKM_DRAINS;
 }
 
-/* Makes one batch of the blocks; or two, those of chunks that drain being kept apart. */
+/*
+ * Makes one batch of the blocks; or two, those of chunks that drain being kept apart.
+ * Trim may change that meanwhile: a batch is good at any shard.
+ */
 static __always_inline unsigned int
 blocks_push(unsigned int bin, void *const *blocks, unsigned int nr, bool apart)
 {
@@ -256,9 +260,9 @@ static noinline unsigned int blocks_push_apart(unsigned int bin, void *const *bl
  * @blocks: the blocks, all owned by the caller
  * @nr: their number, at least 1
  *
- * They go as one batch to the shard of the first; while there is stock of chunks
- * that drain, blocks of these go by themselves. A block that is in the shared tier
- * already is left out and reported.
+ * They go as one batch to the shard of the first; while freelists of chunks that
+ * drain are marked as not empty, blocks of these go by themselves. A block that is in
+ * the shared tier already is left out and reported.
  *
  * Context: Any, with preemption off.
  * Return: the number of blocks taken.
@@ -387,7 +391,7 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_remote_drain);
  * @chunk: the block's chunk, whose chain is the caller's
  * @block: the block, owned by the caller; counts as moving from here on
  *
- * Context: Any.
+ * Context: Any, with preemption off.
  * Return: false if the block is in another chain already; it is reported.
  */
 bool hkm_chain_add(struct hkm_chunk *chunk, void *block)
@@ -409,6 +413,8 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_chain_add);
 /**
  * hkm_chain_clear() - take all blocks off a chunk's private chain
  * @chunk: the chunk; the blocks are the caller's
+ *
+ * Context: Any.
  */
 void hkm_chain_clear(struct hkm_chunk *chunk)
 {

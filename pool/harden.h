@@ -7,6 +7,7 @@
 #define _HKM_HARDEN_H
 
 #include <linux/atomic.h>
+#include <linux/string.h>
 #include <linux/types.h>
 
 enum hkm_misuse {
@@ -46,6 +47,16 @@ static __always_inline void hkm_block_mark(void *block)
 static __always_inline void hkm_block_unmark(void *block)
 {
 	((unsigned long *)block)[1] = 0;
+}
+
+/* All of a block but its mark. */
+static inline void hkm_block_clear_unmarked(void *block, size_t bytes)
+{
+	unsigned long *word = block;
+
+	word[0] = 0;
+	if (bytes > 2 * sizeof(*word))
+		memset(word + 2, 0, bytes - 2 * sizeof(*word));
 }
 
 void hkm_harden_init(void);

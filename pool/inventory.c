@@ -130,6 +130,7 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_inventory_shrink);
  * hkm_inventory_count() - tell what a bin keeps
  * @bin: the bin
  *
+ * Context: Any.
  * Return: 64 KiB chunks.
  */
 long hkm_inventory_count(unsigned int bin)
@@ -142,6 +143,7 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_inventory_count);
  * hkm_inventory_blocks() - tell how many blocks the kept chunks have
  * @bin: the bin
  *
+ * Context: Any.
  * Return: their number.
  */
 long hkm_inventory_blocks(unsigned int bin)

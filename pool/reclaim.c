@@ -501,7 +501,7 @@ static struct shrinker *reclaim_shrinker;
 
 /*
  * Memory is so short that a task is about to be killed. Waiting for the lock is
- * right: those that hold it allocate nothing.
+ * right: those that hold it never wait for memory.
  */
 static int oom_event(struct notifier_block *nb, unsigned long unused, void *freed)
 {
@@ -521,6 +521,13 @@ static struct notifier_block oom_nb = {
 	.notifier_call = oom_event,
 };
 
+/* Before its first instruction. */
+static int cpu_comes(unsigned int cpu)
+{
+	hkm_policy_cpu_comes(cpu);
+	return 0;
+}
+
 /* After its last instruction. Nobody else touches its front end any more. */
 static int cpu_dead(unsigned int cpu)
 {
@@ -530,7 +537,7 @@ static int cpu_dead(unsigned int cpu)
 	return 0;
 }
 
-static int dead_state;
+static int hotplug_state;
 
 int __init hkm_reclaim_init(void)
 {
@@ -539,18 +546,18 @@ int __init hkm_reclaim_init(void)
 	reclaim_shrinker = hkm_shrinker_alloc("mm-hakmem", shrink_count, shrink_scan);
 	if (!reclaim_shrinker)
 		return -ENOMEM;
-	err = cpuhp_setup_state_nocalls(CPUHP_BP_PREPARE_DYN, "mm/hakmem:dead",
-					NULL, cpu_dead);
+	err = cpuhp_setup_state_nocalls(CPUHP_BP_PREPARE_DYN, "mm/hakmem",
+					cpu_comes, cpu_dead);
 	if (err < 0)
 		goto shrinker;
-	dead_state = err;
+	hotplug_state = err;
 	err = register_oom_notifier(&oom_nb);
 	if (err)
 		goto cpuhp;
 	return 0;
 
 cpuhp:
-	cpuhp_remove_state_nocalls(dead_state);
+	cpuhp_remove_state_nocalls(hotplug_state);
 shrinker:
 	hkm_shrinker_free(reclaim_shrinker);
 	return err;
@@ -560,7 +567,7 @@ shrinker:
 void hkm_reclaim_exit(void)
 {
 	unregister_oom_notifier(&oom_nb);
-	cpuhp_remove_state_nocalls(dead_state);
+	cpuhp_remove_state_nocalls(hotplug_state);
 	hkm_shrinker_free(reclaim_shrinker);
 	cancel_delayed_work_sync(&tick_work);
 }

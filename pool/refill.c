@@ -3,15 +3,16 @@
  * Slow path of allocation.
  *
  * A request does each of these at most once, and so never loops: active pages,
- * one batch of the shared tier, one refill. The refill asks the page allocator
+ * one batch of the shared tier, one refill; where there are several nodes, the first
+ * two on each, and two refills. A refill asks the page allocator
  * outside any busy section, since it may sleep, and then installs what it got
  * on whichever CPU it is on by then: the caller's block first, active pages A
  * and B, the ring, and what is left goes to the shared tier.
  *
- * Page requests never try hard (__GFP_NORETRY): where no order-4 page is at
- * hand, kmalloc() may still find a smaller one, and has the caller's own flags
- * to decide how hard to look. Only the first span of a refill may reclaim, and not
- * that if the inventory had one; none may use the emergency reserves.
+ * Page requests never try hard (__GFP_NORETRY): kmalloc() comes after them, and has
+ * the caller's own flags to decide how hard to look. Only the first span of a refill
+ * may reclaim, and not that if the inventory had one; none may use the emergency
+ * reserves.
  */
 #include <linux/mm.h>
 #include <linux/prandom.h>
@@ -170,7 +171,9 @@ void *hkm_alloc_refill(unsigned int bin, unsigned int home, int nid, gfp_t gfp,
 	nr_old = nr;
 	if (nr)
 		gfp &= ~__GFP_DIRECT_RECLAIM;
-	if (hkm_reclaim_at_cap(bin))
+	/* Who cannot sleep does not wait until more than one span is cleared. */
+	if (hkm_reclaim_at_cap(bin) ||
+	    (clear && !(gfp & (__GFP_DIRECT_RECLAIM | __GFP_IO))))
 		bundle = 1;
 	for (; nr < bundle; nr++) {
 		chunk[nr] = hkm_chunk_create(bin, home, nid, gfp);
@@ -276,6 +279,8 @@ void hkm_pool_drain(void)
 	}
 	for (bin = 0; bin < hkm_nr_bins; bin++)
 		hkm_trim_bin(bin, 0);
+	/* The last look at what is released, which may report a client's mistake. */
+	rcu_barrier();
 
 	hkm_chunk_for_each(chunk_abandon, &live);
 	if (live)

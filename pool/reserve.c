@@ -171,6 +171,7 @@ bool hkm_reserve_put(struct page *page, bool claimed, gfp_t gfp)
  * hkm_reserve_missing() - tell what the reserve lacks
  * @node: index of a node
  *
+ * Context: Any.
  * Return: 64 KiB chunks, without those that are on their way.
  */
 unsigned int hkm_reserve_missing(unsigned int node)
@@ -179,7 +180,7 @@ unsigned int hkm_reserve_missing(unsigned int node)
 	unsigned int target = reserve_target();
 	unsigned int nr = READ_ONCE(reserve->nr) + READ_ONCE(reserve->nr_coming);
 
-	return node_state(node, N_MEMORY) ? target - min(nr, target) : 0;
+	return node_state(node, N_NORMAL_MEMORY) ? target - min(nr, target) : 0;
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_reserve_missing);
 
@@ -224,7 +225,7 @@ void hkm_reserve_fill(gfp_t gfp)
 
 	for (i = 0; i < HKM_MAX_NODES; i++)
 		reserve_drain(&reserves[i], target);
-	for_each_node_state(nid, N_MEMORY)
+	for_each_node_state(nid, N_NORMAL_MEMORY)
 		reserve_fill(nid, target, gfp | __GFP_NOWARN | __GFP_NORETRY);
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_reserve_fill);
@@ -232,6 +233,7 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_reserve_fill);
 /**
  * hkm_reserve_count() - tell what is in reserve
  *
+ * Context: Any.
  * Return: 64 KiB chunks, on all nodes.
  */
 long hkm_reserve_count(void)

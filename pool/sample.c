@@ -460,6 +460,7 @@ static struct notifier_block sample_oops_nb = {
  * hkm_sample_init() - choose how often to sample
  * @ms: interval in milliseconds, up to an hour; 0 for never
  *
+ * Context: Module init.
  * Return: 0, or -EINVAL if it is longer.
  */
 int hkm_sample_init(unsigned int ms)

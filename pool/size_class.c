@@ -59,6 +59,8 @@ static unsigned long span_waste(unsigned long span_bytes, u32 size_bytes)
  * A block of a chunk or more is a span by itself. Of others, one chunk makes a
  * span where its blocks leave at most 1/16 of it unused; else the smallest span of
  * up to four chunks, and of HKM_MAX_BLOCKS, that leaves the smallest share.
+ *
+ * Context: Any.
  */
 void hkm_class_set(struct hkm_class *cl, u32 size_bytes)
 {
@@ -117,6 +119,7 @@ static unsigned int class_smallest(u32 need, u32 align, unsigned long dyns)
  * @class_id: a class that is not large
  * @dyns: dynamic classes that serve requests, one bit each
  *
+ * Context: Any.
  * Return: the smallest such class that is not large either; HKM_NR_CLASSES if there
  * is none.
  */
@@ -137,13 +140,15 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_class_next);
  *
  * Where red zones are wanted, it is a class with room for one, if there is such
  * a class and the alignment of powers of two can be kept.
+ *
+ * Context: Any.
  */
 void hkm_class_table_build(u8 table[HKM_NR_STEPS], int nid, unsigned long dyns)
 {
 	unsigned int step, id;
 
 	for (step = 0; step < HKM_NR_STEPS; step++) {
-		u32 need = HKM_MIN_BYTES - 1 + (step + 1) * HKM_GRAIN_BYTES;
+		u32 need = hkm_step_bytes(step);
 
 		id = class_smallest(need, HKM_GRAIN_BYTES, dyns);
 		if (hkm_debug & HKM_DEBUG_REDZONE) {
@@ -162,6 +167,7 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_class_table_build);
  * hkm_size_classes_init() - lay out all classes
  * @dyn1_bytes: size of class dyn1, 0 for none
  *
+ * Context: Module init.
  * Return: 0, or -EINVAL where @dyn1_bytes is no multiple of the grain, out of
  * range, or another class's size.
  */

@@ -132,6 +132,12 @@ static inline size_t hkm_size_step(size_t size)
 	return (size - HKM_MIN_BYTES) >> HKM_GRAIN_SHIFT;
 }
 
+/* The largest size of a step. */
+static inline u32 hkm_step_bytes(size_t step)
+{
+	return HKM_MIN_BYTES - 1 + (step + 1) * HKM_GRAIN_BYTES;
+}
+
 /* Whether a size is above the class table's, and not above the pool's. */
 static inline bool hkm_size_is_large(size_t size)
 {

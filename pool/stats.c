@@ -147,6 +147,7 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_stats_histogram);
  * hkm_stats_free_chunks() - free memory of a bin that no CPU parks
  * @bin: the bin
  *
+ * Context: Any.
  * Return: 64 KiB chunks that it would fill: what trim could give back, were it not
  * scattered.
  */
@@ -172,6 +173,7 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_stats_free_chunks);
  * hkm_stats_live() - blocks that callers hold
  * @sum: a bin's or class's counters
  *
+ * Context: Any.
  * Return: their number, exact while nobody allocates or frees.
  */
 s64 hkm_stats_live(const struct hkm_class_stats *sum)
@@ -186,8 +188,9 @@ EXPORT_SYMBOL_IF_KUNIT(hkm_stats_live);
  * @sum: a class's counters
  *
  * An estimate: the hot path notes no sizes. The mean of those noted since the
- * module was loaded stands for all.
+ * class got its size stands for all.
  *
+ * Context: Any.
  * Return: bytes.
  */
 s64 hkm_stats_requested(const struct hkm_class_stats *sum)
@@ -213,6 +216,23 @@ bool hkm_class_held(unsigned int class_id)
 		if (hkm_chunk_count(bin))
 			return true;
 	return false;
+}
+
+/**
+ * hkm_class_sum() - sum of what a function tells of bins, over all nodes
+ * @class_id: the class
+ * @count: the function
+ *
+ * Return: the sum.
+ */
+long hkm_class_sum(unsigned int class_id, long (*count)(unsigned int bin))
+{
+	unsigned int bin;
+	long sum = 0;
+
+	for (bin = class_id; bin < hkm_nr_bins; bin += HKM_NR_CLASSES)
+		sum += count(bin);
+	return sum;
 }
 
 static void totals_add(struct hkm_totals *totals, unsigned int class_id)

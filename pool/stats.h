@@ -92,6 +92,7 @@ long hkm_stats_free_chunks(unsigned int bin);
 void hkm_stats_histogram(u64 nr[HKM_NR_STEPS]);
 s64 hkm_stats_requested(const struct hkm_class_stats *sum);
 bool hkm_class_held(unsigned int class_id);
+long hkm_class_sum(unsigned int class_id, long (*count)(unsigned int bin));
 void hkm_totals_read(struct hkm_totals *totals);
 
 #endif /* _HKM_STATS_H */

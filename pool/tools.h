@@ -9,7 +9,7 @@
  *
  * To kmemleak each block that a caller holds is an object. Its locks are not for
  * NMI context, nor for callers of hkm_kmalloc_nolock(): what is allocated there
- * it does not know.
+ * it does not know, and the latter get no samples, which it has to know.
  */
 #ifndef _HKM_TOOLS_H
 #define _HKM_TOOLS_H

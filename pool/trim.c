@@ -13,8 +13,8 @@
  * Draining: where callers replace blocks one by one, what is free stays scattered
  * over chunks that hardly ever come to be whole. So, if far more blocks are scattered
  * than may be kept, the emptiest chunks drain: their home becomes a shard that is
- * searched last. What is freed of them then waits there for their other blocks; a batch
- * goes where its first block belongs, but is split for that while such stock exists.
+ * searched last. Their freed blocks wait there for the others. A batch goes to its first
+ * block's shard; while draining shards hold blocks, it is split.
  * Requests are served from the other chunks, which become fuller, and from these before
  * they would refill. At most half of the free blocks drain at a time: without others to
  * take their place, those just set free would be taken again.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# DKMS life cycle against the installed 6.1 headers, in trees of its own.
+# DKMS life cycle against the installed 6.1 headers, in trees of its own; make install.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/vm/lib.sh"
 
@@ -37,16 +37,20 @@ dkms_do() {
 
 tree=$tmp/dkms/hakmem/$version/$kver/x86_64
 built() { find "$tree/module" -name 'hakmem.ko*' | grep -q .; }
+make_installs() {
+	make -C "$tmp/src/hakmem-$version" KDIR="$kernel/kdir" INSTALL_MOD_PATH="$tmp/root" install &&
+		grep -q '/hakmem\.ko' "$tmp/root/lib/modules/$kver/modules.dep"
+}
 installed() { find "$tmp/modules/$kver" -name 'hakmem.ko*' | grep -q .; }
 client_builds() {
 	cp -r "$HKM_TOP/selftests/clients" "$HKM_TOP/include" "$tmp/"
 	sed -i 's,\.\./\.\./include,../include,' "$tmp/clients/Kbuild"
-	make -C "$kernel/kdir" M="$tmp/clients" \
+	make -j"$(nproc)" -C "$kernel/kdir" M="$tmp/clients" \
 		KBUILD_EXTRA_SYMBOLS="$tree/Module.symvers" modules
 }
 
 echo "TAP version 13"
-echo "1..7"
+echo "1..8"
 check "add" dkms_do add
 check "build" dkms_do build
 check "the module is there" built
@@ -54,4 +58,5 @@ check "clients build against the symbol versions it kept" client_builds
 check "install" dkms_do install
 check "installed in the module tree" installed
 check "remove leaves no module" eval 'dkms_do remove && ! installed'
+check "make install, and depmod" make_installs
 exit $failed

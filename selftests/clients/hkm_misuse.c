@@ -526,7 +526,7 @@ static void resize(void)
 		p = block_resize(p, sizes[i]);
 		memset(p, i, sizes[i]);
 	}
-	block_put(p);
+	block_put(block_resize(p, 8));
 }
 
 static void write_into_next(void)

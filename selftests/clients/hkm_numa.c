@@ -16,6 +16,8 @@
 #include "pattern.h"
 
 #define BLOCKS		400
+/* With more of them, requests for a node are the kernel's. */
+#define MAX_NODES	8
 #define SPAN_BYTES	(64 * 1024)
 
 static const size_t sizes[] = { 2048, 8192, 9320, 32768, 40960, 53248 };
@@ -48,10 +50,19 @@ static bool is_far(const void *p)
 {
 	int here = numa_node_id(), nid;
 
-	for_each_node_state(nid, N_MEMORY)
+	for_each_node_state(nid, N_NORMAL_MEMORY)
 		if (node_distance(here, nid) < node_distance(here, node_of(p)))
 			return true;
 	return false;
+}
+
+static void ask_for_node(size_t bytes, gfp_t flags, int nid)
+{
+	void *p = hkm_kmalloc_node(bytes, flags, nid);
+
+	mismatches += !p || node_of(p) != nid ||
+		      (nr_node_ids <= MAX_NODES && !hkm_owns(p));
+	hkm_kfree(p);
 }
 
 /* Requests for a node, from this CPU. */
@@ -60,23 +71,18 @@ static void ask_for_nodes(void)
 	unsigned int i;
 	int nid;
 
-	for_each_node_state(nid, N_MEMORY) {
+	for_each_node_state(nid, N_NORMAL_MEMORY) {
 		for (i = 0; i < ARRAY_SIZE(sizes); i++) {
-			void *p = hkm_kmalloc_node(sizes[i], GFP_KERNEL, nid);
-			void *q = hkm_kmalloc_node(sizes[i],
-						   GFP_KERNEL | __GFP_THISNODE, nid);
-
-			mismatches += !p || node_of(p) != nid || !hkm_owns(p);
-			mismatches += !q || node_of(q) != nid || !hkm_owns(q);
-			hkm_kfree(p);
-			hkm_kfree(q);
+			ask_for_node(sizes[i], GFP_KERNEL, nid);
+			ask_for_node(sizes[i], GFP_ATOMIC, nid);
+			ask_for_node(sizes[i], GFP_KERNEL | __GFP_THISNODE, nid);
 		}
 	}
 	/* No such node, or none with memory: as kmalloc_node() has it. */
 	for_each_online_node(nid) {
 		void *p;
 
-		if (node_state(nid, N_MEMORY))
+		if (node_state(nid, N_NORMAL_MEMORY))
 			continue;
 		p = hkm_kmalloc_node(8192, GFP_KERNEL, nid);
 		mismatches += !p || node_of(p) == nid;

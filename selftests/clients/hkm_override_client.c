@@ -6,6 +6,7 @@
  * failures counts those that are not as they have to be. What a function failed
  * to free shows in hakmem's counters, once the module is unloaded.
  */
+#include <linux/delay.h>
 #include <linux/module.h>
 #include <linux/rcupdate.h>
 #include <linux/sizes.h>
@@ -23,6 +24,10 @@
 static uint failures;
 module_param(failures, uint, 0444);
 MODULE_PARM_DESC(failures, "result: functions that are not as they have to be");
+
+static bool samples;
+module_param(samples, bool, 0444);
+MODULE_PARM_DESC(samples, "hakmem hands out samples: wait for one (default N)");
 
 static bool ok;
 
@@ -198,6 +203,16 @@ static void try_memory_of_kmalloc(void)
 	kvfree(NULL);
 }
 
+/* hakmem's own names are there too, and take what the kernel allocated. */
+static void try_hkm_kfree_rcu(void)
+{
+	struct small_item *small = kzalloc(sizeof(*small), GFP_KERNEL);
+	struct item *p = item_get();
+
+	hkm_kfree_rcu(small, rcu);
+	hkm_kfree_rcu(p, rcu);
+}
+
 static void try_memory_of_vmalloc(void)
 {
 	struct small_item *p = vzalloc(sizeof(*p));
@@ -209,6 +224,25 @@ static void try_memory_of_vmalloc(void)
 	kvfree_sensitive(vzalloc(BYTES), BYTES);
 	if (p)
 		kvfree_rcu(p, rcu);
+}
+
+/* Memory of vmalloc(), by its address, but the pool's: a new and larger block. */
+static void try_kvrealloc_of_a_sample(void)
+{
+	unsigned int tries = samples ? 1000 : 0;
+	void *p = NULL;
+
+	while (tries-- && !is_vmalloc_addr(p)) {
+		kvfree(p);
+		usleep_range(1000, 2000);
+		p = filled(BYTES);
+	}
+	expect(!samples || is_vmalloc_addr(p), "no sample");
+	p = kvrealloc(p, 2 * BYTES, GFP_KERNEL);
+	expect(p && (!samples || !memchr_inv(p, FILLING, BYTES)), "contents lost");
+	if (p)
+		memset(p, FILLING, 2 * BYTES);
+	kvfree(p);
 }
 
 static void try_gfp_account(void)
@@ -272,8 +306,10 @@ static const struct {
 #endif
 	FUNCTION(kfree_as_callback),
 	FUNCTION(ksize),
+	FUNCTION(hkm_kfree_rcu),
 	FUNCTION(memory_of_kmalloc),
 	FUNCTION(memory_of_vmalloc),
+	FUNCTION(kvrealloc_of_a_sample),
 	FUNCTION(gfp_account),
 #undef FUNCTION
 };

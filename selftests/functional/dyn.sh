@@ -100,7 +100,6 @@ serving() {
 		END { for (class in now) if (now[class]) print now[class] }'
 }
 
-mount -t tracefs tracefs $TRACING
 ktap_test_result "hakmem loads without dynamic classes" \
 	insmod /modules/hakmem.ko dyn1_bytes=0
 learner dyn_mode off

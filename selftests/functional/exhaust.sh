@@ -5,7 +5,7 @@
 . /files/ktap.sh
 
 ROUNDS=5
-MOST_MIB=512	# more than there is
+MOST_MIB=128	# more than there is
 LATER_MIB=6	# less
 
 ktap_print_header

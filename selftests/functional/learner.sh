@@ -201,8 +201,6 @@ step_law_trace() {
 		"$(get last_decision)"
 }
 
-mount -t tracefs tracefs $TRACING
-mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null
 before=$(free_pages)
 load hakmem
 thread=$(threads)

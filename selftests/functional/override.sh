@@ -118,7 +118,6 @@ load crc16
 load nandsim id_bytes=0x20,0xa1,0x00,0x15 || exit 1	# 128 MiB
 dd if=/files/flash of=/dev/mtd0 bs=128k 2>/dev/null
 load ubi mtd=0 && load hakmem || exit 1
-mount -t tracefs tracefs $TRACING
 mkdir /mnt
 make_tree
 dmesg -c >/dev/null

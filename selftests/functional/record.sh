@@ -42,7 +42,6 @@ events() {
 }
 
 load hakmem || exit 1
-mount -t tracefs tracefs $TRACING
 echo 8192 >$TRACING/buffer_size_kb
 echo 'bytes_req > 1536' >$TRACING/events/hakmem/alloc/filter
 echo 1 >$TRACING/events/hakmem/alloc/enable

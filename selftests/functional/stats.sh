@@ -17,7 +17,7 @@ ktap_set_plan 11
 # Reads all files. False if they do not hold one number each.
 look() {
 	now=$(cat "$POOL"/stats/bytes_*)
-	case $now in
+	case $now$(cat "$POOL"/classes/*/objects_live) in
 	*[!0-9"
 "]*) ktap_print_msg "not numbers: $now"; return 1 ;;
 	esac

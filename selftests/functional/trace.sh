@@ -18,7 +18,6 @@ run_client() {
 	echo >$TRACING/trace
 }
 
-mount -t tracefs tracefs $TRACING
 load hakmem
 run_client
 ktap_test_result "off: nothing is traced" same events 0 "$(count ' (alloc|free|refill): ')"

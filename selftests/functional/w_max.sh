@@ -61,8 +61,6 @@ off_is_as_asked() {
 	put w_max_mode off && same effective "$(asked)" "$(effective)"
 }
 
-mount -t tracefs tracefs $TRACING
-mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null
 before=$(free_pages)
 load hakmem
 # What a turn frees is gone by the next but one; the CAPs do not learn to keep it, nor

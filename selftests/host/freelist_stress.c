@@ -16,6 +16,7 @@
 #include "chunk.h"
 #include "chunk_map.h"
 #include "cpu_cache.h"
+#include "dyn_class.h"
 #include "freelist.h"
 #include "harden.h"
 #include "inventory.h"
@@ -35,6 +36,7 @@
 #define NR_UNIT_BLOCKS	4
 #define NR_TRIM_CHUNKS	4
 #define NR_MAILBOXES	32
+#define NR_STRESS_DYNS	3
 
 struct worker {
 	pthread_t thread;
@@ -53,6 +55,7 @@ static unsigned int seconds = 2;
 static unsigned int faults;
 static bool stop;
 static long nr_trimmed;
+static unsigned int nr_resized;
 /* Passed when all workers are there, and before the first goes. */
 static pthread_barrier_t all_here;
 
@@ -114,6 +117,12 @@ static void *const *worker_give(unsigned int nr)
 	return &self->held[self->nr];
 }
 
+/* Half of them are for chunks that drain. */
+static unsigned int any_home(unsigned int n)
+{
+	return n % NR_HOMES + (n / NR_HOMES % 2 ? HKM_DRAINS : 0);
+}
+
 static bool chunk_take(unsigned int home)
 {
 	struct hkm_chunk *chunk = hkm_chunk_create(STRESS_CLASS, home, NUMA_NO_NODE, GFP_KERNEL);
@@ -155,7 +164,7 @@ static void chunk_replace(void)
 			if (chunk_of(self->held[j]) != chunk)
 				continue;
 			if (self->nr + 2 > NR_HELD ||
-			    !chunk_take(rnd(&self->seed) % NR_HOMES))
+			    !chunk_take(any_home(rnd(&self->seed))))
 				return;
 			block_give(self->held[i]);
 			block_give(self->held[j]);
@@ -175,6 +184,11 @@ static void freelist_step(void)
 
 	if (what % 64 == 0)
 		return chunk_replace();
+	/* As trim does. */
+	if (what % 64 == 2 && self->nr) {
+		WRITE_ONCE(chunk_of(self->held[0])->home, any_home(rnd(&self->seed)));
+		return;
+	}
 	preempt_disable();
 	if (what % 2 && self->nr + many <= NR_HELD) {
 		if (what & 4)
@@ -376,7 +390,7 @@ static void test_freelist_stress(void)
 	for (i = 0; i < NR_STRESS_CHUNKS; i++) {
 		self = &workers[i % NR_WORKERS];
 		host_cpu = self->cpu;
-		chunk_take(i % NR_HOMES);
+		chunk_take(any_home(i));
 	}
 	workers_run(freelist_worker, NULL);
 
@@ -403,6 +417,44 @@ static void test_freelist_stress(void)
 	printf("# batches: %llu pushed, %llu popped; %llu remote frees, %llu retries\n",
 	       stat_sum(HKM_freelist_pushes), stat_sum(HKM_freelist_pops),
 	       stat_sum(HKM_remote_frees), stat_sum(HKM_cas_retries));
+}
+
+/* Takes blocks off a ring; they go back another way. */
+static void *ring_worker(void *arg)
+{
+	void *held[16];
+	unsigned int nr;
+
+	host_cpu = 1;
+	while (!READ_ONCE(stop)) {
+		for (nr = 0; nr < ARRAY_SIZE(held); nr++)
+			held[nr] = hkm_kmalloc(SZ_32K, 0);
+		preempt_disable();
+		expect(hkm_freelist_push(STRESS_CLASS, held, nr) == nr);
+		preempt_enable();
+	}
+	return NULL;
+}
+
+/* What others see of a ring in use is no less than what was freed into it. */
+static void test_ring_frees(void)
+{
+	const struct hkm_ring *ring = &hkm_cpu_of(1)->ring[STRESS_CLASS];
+	u64 frees = hkm_ring_frees(ring);
+	time_t end = time(NULL) + seconds;
+	pthread_t thread;
+	unsigned int i;
+
+	/* The counts are plain. */
+	if (HOST_TSAN)
+		return;
+	WRITE_ONCE(stop, false);
+	pthread_create(&thread, NULL, ring_worker, NULL);
+	while (time(NULL) <= end)
+		for (i = 0; i < 100000; i++)
+			expect((s64)(hkm_ring_frees(ring) - frees) >= 0);
+	WRITE_ONCE(stop, true);
+	pthread_join(thread, NULL);
 }
 
 static void test_api_stress(void)
@@ -497,16 +549,15 @@ static void *mend_worker(void *arg)
 	return NULL;
 }
 
-static void test_mend_stress(void)
+/* Runs the allocator beside @other until nothing is in use any more. */
+static void mailboxes_stress(void *(*other)(void *arg))
 {
 	const struct sigaction action = { .sa_handler = on_signal };
 	unsigned int i;
 	struct hkm_class_stats sum;
 
 	sigaction(SIGUSR1, &action, NULL);
-	reserve_set(8);
-	workers_run(api_worker, mend_worker);
-	host_order_max = UINT_MAX;
+	workers_run(api_worker, other);
 	for (i = 0; i < NR_MAILBOXES; i++) {
 		if (mailbox[i])
 			owner_set(mailbox[i], 0);
@@ -519,6 +570,13 @@ static void test_mend_stress(void)
 		hkm_stats_class(i, &sum);
 		expect(hkm_stats_live(&sum) == 0);
 	}
+}
+
+static void test_mend_stress(void)
+{
+	reserve_set(8);
+	mailboxes_stress(mend_worker);
+	host_order_max = UINT_MAX;
 	reserve_set(0);
 }
 
@@ -534,6 +592,69 @@ static void test_pieces_stress(void)
 	reserve_set(0);
 	expect(stat_sum(HKM_refills) > refills);
 	expect(stat_sum(HKM_reserve_refills) > reserved);
+}
+
+/* Has a dynamic class serve blocks of that size; or retire. */
+static void dyn_set(unsigned int i, u32 bytes)
+{
+	struct hkm_policy *policy = hkm_policy_edit();
+
+	if (bytes)
+		hkm_dyn_class_resize(HKM_CLASS_DYN1 + i, bytes);
+	policy->dyn_bytes[i] = bytes;
+	expect(!hkm_policy_commit(policy));
+}
+
+/* Dynamic classes retire, and when nobody needs them any more get another size. */
+static void *size_worker(void *arg)
+{
+	unsigned int seed = 0, turn, id, i;
+	unsigned long retired = 0, vacant;
+
+	host_cpu = NR_WORKERS + 1;
+	pthread_barrier_wait(&all_here);
+	for (turn = 0; !READ_ONCE(stop); turn++) {
+		WRITE_ONCE(host_order_max, turn / 64 % 2 ? HKM_CHUNK_ORDER - 1 - turn % 2 :
+							  UINT_MAX);
+		i = rnd(&seed) % NR_STRESS_DYNS;
+		if (!(retired & BIT(i)))
+			dyn_set(i, 0);
+		retired |= BIT(i);
+		for (id = 0; id < hkm_nr_bins; id++)
+			nr_trimmed += hkm_trim_bin(id, 0);
+		vacant = hkm_dyn_classes_vacant(retired);
+		expect(!(vacant & ~retired));
+		for (i = 0; i < NR_STRESS_DYNS; i++) {
+			if (!(vacant & BIT(i)))
+				continue;
+			dyn_set(i, HKM_GRAIN_BYTES * (5 + rnd(&seed) % 99));
+			retired &= ~BIT(i);
+			nr_resized++;
+		}
+	}
+	pthread_barrier_wait(&all_here);
+	return NULL;
+}
+
+/* The page allocator takes its time. */
+static void pages_wait(void)
+{
+	static unsigned int turn;
+
+	if (__atomic_fetch_add(&turn, 1, __ATOMIC_RELAXED) % 4 == 0)
+		usleep(200);
+}
+
+static void test_size_stress(void)
+{
+	reserve_set(8);
+	WRITE_ONCE(hkm_test_pages_wait, pages_wait);
+	mailboxes_stress(size_worker);
+	WRITE_ONCE(hkm_test_pages_wait, NULL);
+	host_order_max = UINT_MAX;
+	reserve_set(0);
+	printf("# %u times a class got another size\n", nr_resized);
+	expect(nr_resized > 0);
 }
 
 /* Unit tests: one thread, four blocks of home shard 5. */
@@ -776,6 +897,38 @@ static void test_refill(void)
 	rcu_barrier();
 }
 
+/* Requests are served from the node that this CPU is on, with as few refills as ever. */
+static void near_is_served(void)
+{
+	unsigned int nr_refills = stat_sum(HKM_refills), i;
+	void *got[32];
+
+	for (i = 0; i < ARRAY_SIZE(got); i++) {
+		got[i] = hkm_kmalloc(SZ_8K, GFP_KERNEL);
+		expect(page_to_nid(virt_to_page(got[i])) == numa_mem_id());
+	}
+	expect(stat_sum(HKM_refills) - nr_refills <= ARRAY_SIZE(got) * SZ_8K / HKM_CHUNK_BYTES);
+	while (i--)
+		hkm_kfree(got[i]);
+	this_cpu_flush();
+	for (i = HKM_CLASS_8K; i < hkm_nr_bins; i += HKM_NR_CLASSES)
+		hkm_trim_bin(i, 0);
+	rcu_barrier();
+}
+
+/* CPUs may be on another node when they come back. */
+static void test_cpu_moves(void)
+{
+	near_is_served();
+	host_first_nid = 1;
+	reserve_set(0);
+	near_is_served();
+	host_first_nid = 0;
+	hkm_policy_cpu_comes(host_cpu);
+	near_is_served();
+	reserve_set(0);
+}
+
 static void pool_init(void)
 {
 	unsigned int i;
@@ -844,13 +997,17 @@ static const struct {
 	{ "the inventory keeps no more than asked", test_inventory },
 	{ "a block that trim has taken is not taken twice", test_trim_refused },
 	{ "a refill that found a kept chunk does not sleep", test_refill },
+	{ "a CPU on another node than before is served there", test_cpu_moves },
 	{ "shared tier under threads", test_freelist_stress },
+	{ "the count of a ring's frees, read by others, is never too low", test_ring_frees },
 	{ "allocator under threads and signals", test_api_stress },
 	{ "all chunks can be trimmed once all is free", test_trim_all },
 	{ "the same where memory is in pieces", test_pieces_stress },
 	{ "all fragments can be trimmed, too", test_trim_all },
 	{ "the same while memory breaks and mends", test_mend_stress },
 	{ "and all of that can be trimmed", test_trim_all },
+	{ "the same while classes get other sizes", test_size_stress },
+	{ "and all of these can be trimmed", test_trim_all },
 	{ "exit gives everything back", test_exit },
 };
 

@@ -16,6 +16,7 @@ __thread bool host_in_nmi;
 char *host_arena;
 unsigned int host_reclaims;
 unsigned int host_order_max = UINT_MAX;
+unsigned int host_first_nid;
 struct notifier_block *host_memory_nb;
 
 void *host_alloc_percpu(size_t size)

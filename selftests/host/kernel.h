@@ -125,6 +125,12 @@ typedef struct { long counter; } atomic_long_t;
 	 __ATOMIC_ACQUIRE : __ATOMIC_RELAXED)
 #define barrier()		__asm__ __volatile__("" ::: "memory")
 #define data_race(x)		(x)
+/* ThreadSanitizer takes no notice of data_race(). */
+#ifdef __SANITIZE_THREAD__
+#define HOST_TSAN		true
+#else
+#define HOST_TSAN		false
+#endif
 #define OPTIMIZER_HIDE_VAR(x)	__asm__ ("" : "+r" (x))
 #define READ_ONCE(x)		__atomic_load_n(&(x), LOAD_ORDER(x))
 #define WRITE_ONCE(x, val)	__atomic_store_n(&(x), val, __ATOMIC_RELAXED)
@@ -198,6 +204,7 @@ void *host_alloc_percpu(size_t size);
 #define per_cpu(name, cpu)	((name)[cpu])
 #define __this_cpu_read(name)	READ_ONCE(per_cpu(name, host_cpu))
 #define raw_cpu_read(name)	__this_cpu_read(name)
+#define this_cpu_read(name)	__this_cpu_read(name)
 #define smp_processor_id()	host_cpu
 #define __this_cpu_write(name, val) WRITE_ONCE(per_cpu(name, host_cpu), val)
 #define for_each_possible_cpu(cpu) \
@@ -235,6 +242,7 @@ void preempt_enable(void);
 void synchronize_rcu(void);
 void rcu_barrier(void);
 void call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head));
+#define call_rcu_hurry call_rcu
 
 #define rcu_dereference_sched(p)	READ_ONCE(p)
 #define rcu_dereference_protected(p, cond) (p)
@@ -248,6 +256,8 @@ void call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head));
 #endif
 #define PAGE_SHIFT		12
 #define PAGE_SIZE		(1UL << PAGE_SHIFT)
+#define PCPU_MIN_UNIT_SIZE	(32 * 1024)
+#define static_assert(cond)	_Static_assert(cond, #cond)
 #define PAGE_OFFSET		((unsigned long)host_arena)
 #define HOST_ARENA_BYTES	(256UL * SZ_1M)
 #define high_memory		((void *)(host_arena + HOST_ARENA_BYTES))
@@ -270,7 +280,8 @@ enum {
 	__GFP_RECLAIMABLE = 8192,
 	__GFP_ACCOUNT = 16384,
 	__GFP_THISNODE = 32768,
-	GFP_KERNEL = __GFP_DIRECT_RECLAIM,
+	__GFP_IO = 131072,
+	GFP_KERNEL = __GFP_DIRECT_RECLAIM | __GFP_IO,
 	GFP_ATOMIC = __GFP_HIGH,
 	GFP_NOWAIT = 0,
 };
@@ -334,16 +345,18 @@ unsigned int host_pages_used(void);
 #define want_init_on_alloc(gfp)	((gfp) & __GFP_ZERO)
 #define want_init_on_free()	false
 
-/* Nodes: equal parts of the arena. CPUs belong to each in turn. */
+/* Nodes: equal parts of the arena. CPUs belong to each in turn, from this one on. */
+extern unsigned int host_first_nid;
 #ifndef HOST_NR_NODES
 #define HOST_NR_NODES		2
 #endif
 #define NUMA_NO_NODE		(-1)
-#define N_MEMORY		0
+#define N_NORMAL_MEMORY		0
 #define nr_node_ids		((unsigned int)HOST_NR_NODES)
-#define cpu_to_mem(cpu)		((int)(cpu) % HOST_NR_NODES)
+#define cpu_to_mem(cpu)		((int)((cpu) + host_first_nid) % HOST_NR_NODES)
 #define numa_mem_id()		cpu_to_mem(host_cpu)
 #define node_state(nid, state)	true
+#define first_node(mask)	0
 #define node_distance(a, b)	((a) == (b) ? 10 : 20)
 #define for_each_node_state(nid, state) \
 	for ((nid) = 0; (nid) < HOST_NR_NODES; (nid)++)
@@ -379,6 +392,12 @@ static inline int register_memory_notifier(struct notifier_block *nb)
 #define bitmap_zero(map, nr)	memset(map, 0, BITMAP_BYTES(nr))
 #define __set_bit(bit, map)	((void)((map)[(bit) / 64] |= BIT((bit) % 64)))
 #define __clear_bit(bit, map)	((void)((map)[(bit) / 64] &= ~BIT((bit) % 64)))
+#define __test_and_clear_bit(bit, map) ({				\
+	bool was = test_bit(bit, map);					\
+									\
+	__clear_bit(bit, map);						\
+	was;								\
+})
 #define test_bit(bit, map)	(!!((map)[(bit) / 64] & BIT((bit) % 64)))
 
 static inline bool bitmap_empty(const unsigned long *map, unsigned int nr)
@@ -420,7 +439,7 @@ struct work_struct {
 #define register_oom_notifier(nb)	((void)(nb), 0)
 #define unregister_oom_notifier(nb)	((void)(nb))
 #define CPUHP_BP_PREPARE_DYN	0
-#define cpuhp_setup_state_nocalls(state, name, up, down) ((void)(down), 0)
+#define cpuhp_setup_state_nocalls(state, name, up, down) ((void)(up), (void)(down), 0)
 #define cpuhp_remove_state_nocalls(state) ((void)(state))
 
 #define DEFAULT_SEEKS		2

@@ -7,7 +7,7 @@
 #
 #   run.sh [SECONDS]      of each stress test, default 2
 set -euo pipefail
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+here=$(CDPATH="" cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$(dirname "${BASH_SOURCE[0]}")/../vm/lib.sh"
 
 need gcc make libc6-dev

@@ -238,6 +238,74 @@ static void design(unsigned int ms)
 	run_on(0, 0, 0, 52 * SZ_1K, 80 + 218 * pulse(ms, 1000, 300), 1400);
 }
 
+/* See random_begin(). */
+static struct {
+	size_t size;
+	double base;
+	double per_s;
+	bool smooth;
+	bool even;
+	unsigned int phase_end;
+	double high;
+	double period;
+	double on;
+	unsigned int wave;
+	unsigned int wave_end;
+} random_load;
+
+static double rnd_between(double from, double to)
+{
+	return from + (to - from) * rnd(10001) / 10000;
+}
+
+/* Any magnitude is as likely. */
+static double rnd_scale(double from, double to)
+{
+	return from * pow(to / from, rnd_between(0, 1));
+}
+
+/*
+ * A load of its own for each @nr: waves that come to another height every 25 to 65 s,
+ * now and then to another pace too, some of them even, some not.
+ */
+void random_begin(unsigned int nr)
+{
+	static const size_t sizes[] = { SZ_4K, SZ_8K, SZ_16K, SZ_32K };
+
+	seed = nr;
+	random_load.size = sizes[rnd(ARRAY_SIZE(sizes))];
+	random_load.base = rnd_between(5, 35);
+	random_load.per_s = rnd_between(1000, 10000);
+	random_load.smooth = rnd(3) == 0;
+	random_load.even = rnd(2);
+	random_load.period = rnd_scale(1200, 9600);
+}
+
+static void random_step(unsigned int ms)
+{
+	double wave, high;
+
+	if (ms >= random_load.phase_end) {
+		random_load.phase_end += rnd_between(25000, 65000);
+		random_load.high = rnd_scale(12, 240);
+		random_load.on = rnd_between(0.2, 0.6);
+		if (rnd(3) == 0)
+			random_load.period = rnd_scale(1200, 9600);
+	}
+	if (ms >= random_load.wave_end) {
+		random_load.wave = random_load.wave_end;
+		random_load.wave_end += random_load.period *
+					(random_load.even ? 1 : rnd_between(0.4, 1.6));
+	}
+	wave = (double)(ms - random_load.wave) /
+	       (random_load.wave_end - random_load.wave);
+	high = random_load.smooth ? (1 - cos(2 * M_PI * wave)) / 2 :
+	       wave < random_load.on;
+	run(0, ms, random_load.size,
+	    worth(random_load.size, random_load.base + random_load.high * high),
+	    random_load.per_s);
+}
+
 /* A recording, over and over. One line an event: MS CPU + ID SIZE, or MS CPU - ID */
 static struct event {
 	unsigned int ms;
@@ -298,6 +366,7 @@ static void replay(unsigned int ms)
 }
 
 #define GIVES_BACK	"gives memory back, which a CAP that stays does not"
+#define LOOKS_FOR_MORE	"trim looks in vain for more to give back"
 
 const struct workload workloads[] = {
 	{ "steady", "8 KiB, as many held at all times", HKM_CLASS_8K, 180,
@@ -307,7 +376,8 @@ const struct workload workloads[] = {
 	  .misses_memory = "what is of no use is of use again 45 s later",
 	  .step = phases },
 	{ "phase-down", "32 KiB, waves of 300, 40, 200, 20 chunks", HKM_CLASS_32K, 180,
-	  { 0, 45, 90, 135 }, .misses_best = { [1] = GIVES_BACK, [3] = GIVES_BACK },
+	  { 0, 45, 90, 135 },
+	  .misses_best = { [1] = LOOKS_FOR_MORE, [3] = LOOKS_FOR_MORE },
 	  .falls = true, .step = phase_down },
 	{ "bursts", "8 KiB, 120 chunks every 4.3 s, else nothing", HKM_CLASS_8K, 180,
 	  .step = bursts },
@@ -316,7 +386,7 @@ const struct workload workloads[] = {
 	  .misses_memory = "keeps for idle_ms what is then given back",
 	  .step = rare_bursts },
 	{ "diurnal", "8 KiB, 20 to 170 chunks, a day of 60 s", HKM_CLASS_8K, 180,
-	  .misses_best = { "swings slower than hold_ms" }, .step = diurnal },
+	  .step = diurnal },
 	{ "day", "8 KiB, 20 to 320 chunks, a day of 150 s", HKM_CLASS_8K, 300,
 	  .misses_best = { "swings slower than hold_ms" },
 	  .misses_memory = "swings slower than hold_ms", .step = day },
@@ -333,14 +403,17 @@ const struct workload workloads[] = {
 	{ "noise", "8 KiB, random walk about 150 chunks", HKM_CLASS_8K, 180,
 	  .step = noise },
 	{ "aftermath", "waves of 300 chunks for 20 s, then calm", HKM_CLASS_16K, 180,
-	  { 0, 20 }, .misses_best = { [1] = GIVES_BACK }, .falls = true,
-	  .step = aftermath },
+	  { 0, 20 }, .falls = true, .step = aftermath },
 	{ "scarce", "three classes that want more than the budget", HKM_CLASS_8K, 180,
 	  .budget = 800, .step = scarce },
 	{ "recorded", "make demo's pipeline, over and over", HKM_CLASS_52K, 180,
 	  .step = replay },
 	{ "design", "the trace of the step law's design", HKM_CLASS_52K, 60,
 	  .step = design },
+};
+
+const struct workload random_workload = {
+	"random", "random waves", HKM_CLASS_8K, 180, .step = random_step
 };
 
 const unsigned int nr_workloads = ARRAY_SIZE(workloads);

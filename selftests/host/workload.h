@@ -43,7 +43,10 @@ struct workload {
 
 extern const struct workload workloads[];
 extern const unsigned int nr_workloads;
+/* Another load after each random_begin() with another number. */
+extern const struct workload random_workload;
 
+void random_begin(unsigned int nr);
 int recording_load(const char *path);
 
 #endif /* _HKM_HOST_WORKLOAD_H */

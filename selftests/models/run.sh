@@ -3,7 +3,7 @@
 # Checks the models in every interleaving, and that each variant with a fault is
 # found out. Prints KTAP; takes about half a minute and 1.5 GB.
 set -euo pipefail
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+here=$(CDPATH="" cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$(dirname "${BASH_SOURCE[0]}")/../vm/lib.sh"
 
 need spin gcc libc6-dev

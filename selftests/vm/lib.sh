@@ -2,14 +2,26 @@
 # shellcheck shell=bash
 # Shared by the harness scripts: messages, the cache, Debian packages.
 
-HKM_CACHE=${HKM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/hakmem}
+# With it, cd prints where it goes.
+unset CDPATH
+
+HKM_CACHE=${HKM_CACHE:-${XDG_CACHE_HOME:-${HOME-}/.cache}/hakmem}
 HKM_TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+
+# What "make -j" hands down is for makes of its own.
+unset MAKEFLAGS MFLAGS
 
 say() { printf '[%(%H:%M:%S)T] %s\n' -1 "$*" >&2; }
 
 die() {
 	printf '%s: %s\n' "${0##*/}" "$*" >&2
 	exit 1
+}
+
+# make_cache [DIRECTORY]: the cache, or one in it
+make_cache() {
+	mkdir -p "$HKM_CACHE/${1-}" 2>/dev/null && [ -w "$HKM_CACHE/${1-}" ] && return
+	die "cannot write to $HKM_CACHE; set HKM_CACHE to a directory of yours"
 }
 
 as_root() {
@@ -38,26 +50,39 @@ need() {
 	fi
 	say "installing ${missing[*]} (up to a minute)"
 	apt_lists
-	as_root apt-get -qq -o Dpkg::Use-Pty=0 install -y \
-		--no-install-recommends "${missing[@]}" >"$HKM_CACHE/apt.log" 2>&1 ||
+	# What the lists name may have been replaced since.
+	apt_install "${missing[@]}" ||
+		{ as_root apt-get -qq update && apt_install "${missing[@]}"; } >>"$HKM_CACHE/apt.log" 2>&1 ||
 		die "apt-get could not install ${missing[*]}; see $HKM_CACHE/apt.log"
 }
 
+apt_install() {
+	# Another of these scripts may just be installing something.
+	as_root apt-get -qq -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=600 install -y \
+		--no-install-recommends "$@" >"$HKM_CACHE/apt.log" 2>&1
+}
+
+# What it takes to build a kernel.
+HKM_KERNEL_NEEDS=(flex bison bc libelf-dev libssl-dev python3 cpio xz-utils gcc make)
+
 # Package lists, fetched once per machine if there are none yet.
 apt_lists() {
-	mkdir -p "$HKM_CACHE"
+	make_cache
 	[ -n "$(apt-cache madison linux-source-6.1 2>/dev/null)" ] && return 0
 	as_root apt-get -qq update >"$HKM_CACHE/apt.log" 2>&1 ||
 		die "apt-get update failed; see $HKM_CACHE/apt.log"
 }
 
 # apt_suite SUITE: fills APT_OPTS with options that look SUITE up on the
-# mirror this machine already uses, leaving its own configuration alone.
+# mirror this machine already uses, leaving its own configuration alone. That
+# may name a file with mirrors instead, one a line.
 apt_suite() {
-	local dir=$HKM_CACHE/apt/$1 mirror
+	local dir=$HKM_CACHE/apt/$1 sites lists mirror
 
-	mirror=$(apt-get indextargets --format '$(SITE)' |
-		grep '/debian/\?$' | sort -u | head -n 1)
+	sites=$(apt-get indextargets --format '$(SITE)' | sort -u)
+	lists=$(sed -n 's,/*$,,; s,^mirror+file:,,p' <<<"$sites")
+	[ -z "$lists" ] || sites+=$'\n'$(xargs -d '\n' cat <<<"$lists")
+	mirror=$(awk '$1 ~ /^[^m].*\/debian\/?$/ { print $1; exit }' <<<"$sites")
 	[ -n "$mirror" ] || die "no Debian mirror in the apt configuration"
 	mkdir -p "$dir/lists/partial"
 	printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n' \

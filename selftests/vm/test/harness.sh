@@ -3,9 +3,9 @@
 # shellcheck disable=SC2016 # the guest expands these
 # Proves that run passes what it should and, above all, fails what it should.
 #
-#   harness.sh [KERNEL]       default 6.1; about 20 boots of 2-5 s each
+#   harness.sh [KERNEL]       default 6.1; about 30 boots of 2-5 s each
 set -euo pipefail
-run=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/run
+run=$(CDPATH="" cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/run
 kernel=${1:-6.1}
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
@@ -43,6 +43,8 @@ check "an expected report and its trace pass" 0 'pass guest.sh' \
 	"$warn; echo Call Trace: >/dev/kmsg" --expect 'WARNING: .*x\.c:1'
 check "NMIs reach the guest" 0 'pass guest.sh.* [1-9][0-9]* NMIs' 'sleep 2' \
 	--nmi 100 --expect 'NMI received for unknown reason'
+check "all CPUs are there" 0 'pass guest.sh' \
+	'. /lib/guest.sh; expect_eq CPUs 3 "$(nproc)"' --smp 3
 check "icount runs" 0 'pass guest.sh' 'true' --icount
 
 check "a script that fails, fails" 1 'script exited with status 3' 'exit 3'
@@ -71,6 +73,10 @@ check "a data race of an interrupt with a module fails" 1 'console says: .*KCSAN
 check "an expected line that is missing fails" 1 'never said: nowhere' 'true' --expect nowhere
 check "a silenced console fails" 1 'console was silenced' 'dmesg -n 1'
 check "a hang fails" 1 'time limit of 8 s' 'sleep 100' --timeout 8
+check "a hang that the kernel has noticed says so" 1 'time limit of 8 s.*, console says: .*soft lockup' \
+	'echo "watchdog: BUG: soft lockup - CPU#0 stuck" >/dev/kmsg; sleep 100' --timeout 8
+check "tracing is there, and leaves the scheduler alone" 0 'pass guest.sh' \
+	'. /lib/guest.sh; expect_eq record-cmd 0 "$(cat /sys/kernel/tracing/options/record-cmd)"'
 check "a broken module fails" 1 'module did not load' 'true' --module "$tmp/junk.ko"
 check "QEMU not starting fails" 1 'QEMU failed' 'true' --qemu '-object bogus'
 
@@ -101,5 +107,25 @@ check "a missing kernel is named" 1 'no such kernel: /none' 'true' --kernel /non
 check "junk for a kernel is named" 1 'not a bzImage: ' 'true' --kernel "$tmp/junk.ko"
 check "a bad number is bad usage" 2 'smp needs a number' 'true' --smp none
 check "a bad option is bad usage" 2 'unknown option --none' 'true' --none 1
+# For some days there is a new version of Debian's kernel, but not yet signed.
+mkdir "$tmp/unsigned"
+cat >"$tmp/unsigned/apt-cache" <<EOF
+#!/bin/bash
+case \$1-\$2 in
+show-*) exit 0 ;;
+madison-linux-image-*-cloud-amd64) exit 0 ;;
+esac
+exec $(command -v apt-cache) "\$@"
+EOF
+cat >"$tmp/unsigned/apt-get" <<EOF
+#!/bin/bash
+[[ " \$* " != *" download "* ]] || exit 1
+exec $(command -v apt-get) "\$@"
+EOF
+chmod +x "$tmp"/unsigned/apt-*
+PATH=$tmp/unsigned:$PATH
+HKM_CACHE=$tmp/cache check "a kernel that is not signed yet is taken unsigned" 1 \
+	'cannot download linux-image-.*-unsigned' 'true'
+PATH=$path
 echo "1..$count"
 exit $((failed > 0))
