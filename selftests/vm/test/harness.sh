@@ -5,21 +5,20 @@
 #
 #   harness.sh [KERNEL]       default 6.1; about 30 boots of 2-5 s each
 set -euo pipefail
-run=$(CDPATH="" cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/run
+top=$(CDPATH="" cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
+run=$top/selftests/vm/run
 kernel=${1:-6.1}
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 count=0 failed=0
 
-# check NAME STATUS REGEX GUEST-COMMANDS [RUN-OPTION...]: run must exit with
-# STATUS and print a line that matches REGEX.
-check() {
+# says NAME STATUS REGEX COMMAND...: it must exit with STATUS and print a line that
+# matches REGEX.
+says() {
 	local name=$1 want=$2 regex=$3 got=0
 
-	echo "$4" >"$tmp/guest.sh"
-	shift 4
-	"$run" --kernel "$kernel" --timeout 60 --log "$tmp/log" "$@" \
-		"$tmp/guest.sh" 'a b' c >"$tmp/out" 2>&1 || got=$?
+	shift 3
+	"$@" >"$tmp/out" 2>&1 || got=$?
 	count=$((count + 1))
 	if [ "$got" -eq "$want" ] && grep -Eq "$regex" "$tmp/out"; then
 		echo "ok $count $name"
@@ -29,6 +28,16 @@ check() {
 		echo "# status $got, want $want; no line '$regex' in:"
 		sed 's/^/# /' "$tmp/out"
 	fi
+}
+
+# check NAME STATUS REGEX GUEST-COMMANDS [RUN-OPTION...]: what run must do
+check() {
+	local name=$1 want=$2 regex=$3
+
+	echo "$4" >"$tmp/guest.sh"
+	shift 4
+	says "$name" "$want" "$regex" "$run" --kernel "$kernel" --timeout 60 --log "$tmp/log" \
+		"$@" "$tmp/guest.sh" 'a b' c
 }
 
 warn='echo "WARNING: CPU: 0 PID: 1 at x.c:1" >/dev/kmsg'
@@ -126,6 +135,24 @@ chmod +x "$tmp"/unsigned/apt-*
 PATH=$tmp/unsigned:$PATH
 HKM_CACHE=$tmp/cache check "a kernel that is not signed yet is taken unsigned" 1 \
 	'cannot download linux-image-.*-unsigned' 'true'
+PATH=$path
+
+# A make that cannot bear another one beside it, and a project of its own to build.
+mkdir "$tmp/make" "$tmp/project"
+cat >"$tmp/make/make" <<EOF
+#!/bin/bash
+mkdir $tmp/made || exit
+sleep 1
+rmdir $tmp/made
+EOF
+chmod +x "$tmp/make/make"
+(cd "$top" && cp -r COPYING Kbuild hakmem_kmod.c include kunit learner pool selftests "$tmp/project/")
+builds() {
+	"$tmp/project/selftests/build" 6.1 &
+	"$tmp/project/selftests/build" 6.1 && wait $!
+}
+PATH=$tmp/make:$PATH
+says "two builds for a kernel do not meet" 0 '/build/6.1-stock$' builds
 PATH=$path
 echo "1..$count"
 exit $((failed > 0))
