@@ -110,6 +110,7 @@ void hkm_kunit_end(struct kunit *test)
 	hkm_test_pages_left = -1;
 	WRITE_ONCE(hkm_test_order_max, UINT_MAX);
 	WRITE_ONCE(hkm_test_pages_wait, NULL);
+	hkm_test_shrink_wait(NULL);
 	for (id = 0; id < HKM_NR_CLASSES; id++) {
 		KUNIT_EXPECT_EQ_MSG(test, hkm_kunit_live(id), 0, "class %s",
 				    hkm_classes[id].name);

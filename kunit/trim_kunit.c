@@ -710,16 +710,129 @@ static void pressure_takes_no_more_than_asked(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_4K), 0);
 	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_16K), 2);
 	KUNIT_EXPECT_TRUE(test, hkm_cpu_parks(hkm_kunit_cpu(), HKM_CLASS_8K));
-	/* Then whole chunks, class by class. */
+	/* Then whole chunks, class by class; what was found beside these is kept. */
 	hkm_reclaim_all();
-	chunk_stocked(test, HKM_CLASS_4K, 0, 0);
-	chunk_stocked(test, HKM_CLASS_16K, 0, 0);
-	KUNIT_EXPECT_EQ(test, hkm_test_shrink(1), 1);
-	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_16K), 1);
+	for (i = 0; i < 3; i++) {
+		chunk_stocked(test, HKM_CLASS_4K, i, 0);
+		chunk_stocked(test, HKM_CLASS_16K, i, 0);
+	}
+	KUNIT_EXPECT_EQ(test, hkm_test_shrink(2), 2);
+	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_4K), 1);
+	KUNIT_EXPECT_EQ(test, hkm_inventory_count(HKM_CLASS_4K), 1);
+	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_16K), 3);
 	hkm_reclaim_all();
 	hkm_kfree(hkm_kunit_alloc(SZ_8K, GFP_KERNEL));
 	KUNIT_EXPECT_GT(test, hkm_test_shrink(100), 0);
 	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_8K), 0);
+}
+
+/* What another's pass has in hand, and how often the shrinker waited for it. */
+static void *in_hand[HKM_MAX_BLOCKS];
+static unsigned int nr_in_hand, nr_waits;
+
+static void pass_begin(void)
+{
+	mutex_lock(&hkm_trim_lock);
+	nr_in_hand = hkm_kunit_pop_all(HKM_CLASS_4K, in_hand, ARRAY_SIZE(in_hand));
+	nr_waits = 0;
+}
+
+static void pass_end(void)
+{
+	hkm_kunit_push(HKM_CLASS_4K, in_hand, nr_in_hand);
+	mutex_unlock(&hkm_trim_lock);
+}
+
+static void pass_ends_at_third_wait(void)
+{
+	if (++nr_waits == 3)
+		pass_end();
+}
+
+static void pass_keeps_at_first_wait(void)
+{
+	nr_waits++;
+	pass_end();
+	hkm_trim_bin(HKM_CLASS_4K, 1);
+}
+
+static void pass_goes_on(void)
+{
+	nr_waits++;
+}
+
+/* So that nobody is killed for want of what is just being sorted. */
+static void pressure_waits_for_a_pass(struct kunit *test)
+{
+	chunk_stocked(test, HKM_CLASS_4K, 0, 0);
+	pass_begin();
+	hkm_test_shrink_wait(pass_ends_at_third_wait);
+	KUNIT_EXPECT_EQ(test, hkm_test_shrink(8), 1);
+	KUNIT_EXPECT_EQ(test, nr_waits, 3);
+	if (nr_waits < 3)
+		pass_end();
+}
+
+/* Rather than sort once more what has just been sorted. */
+static void pressure_takes_what_a_pass_has_kept(struct kunit *test)
+{
+	chunk_stocked(test, HKM_CLASS_4K, 0, 0);
+	pass_begin();
+	chunk_stocked(test, HKM_CLASS_16K, 0, 0);
+	hkm_test_shrink_wait(pass_keeps_at_first_wait);
+	KUNIT_EXPECT_EQ(test, hkm_test_shrink(8), 1);
+	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_16K), 1);
+	if (!nr_waits)
+		pass_end();
+}
+
+/* It may be no thread's turn to go on with that. */
+static void pressure_does_not_wait_for_ever(struct kunit *test)
+{
+	chunk_stocked(test, HKM_CLASS_4K, 0, 0);
+	pass_begin();
+	hkm_test_shrink_wait(pass_goes_on);
+	KUNIT_EXPECT_EQ(test, hkm_test_shrink(8), 0);
+	KUNIT_EXPECT_GT(test, nr_waits, 0);
+	KUNIT_EXPECT_LE(test, nr_waits, HZ);
+	pass_end();
+	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_4K), 1);
+}
+
+static void pressure_does_not_wait_needlessly(struct kunit *test)
+{
+	chunk_stocked(test, HKM_CLASS_4K, 0, 0);
+	chunk_stocked(test, HKM_CLASS_16K, 0, 0);
+	hkm_trim_bin(HKM_CLASS_16K, 1);
+	pass_begin();
+	hkm_test_shrink_wait(pass_goes_on);
+	/* There is something. */
+	KUNIT_EXPECT_EQ(test, hkm_test_shrink(8), 1);
+	KUNIT_EXPECT_EQ(test, hkm_chunk_count(HKM_CLASS_16K), 0);
+	/* There is nothing, but others will look elsewhere. */
+	current->flags |= PF_KSWAPD;
+	KUNIT_EXPECT_EQ(test, hkm_test_shrink(8), 0);
+	current->flags &= ~PF_KSWAPD;
+	KUNIT_EXPECT_EQ(test, nr_waits, 0);
+	pass_end();
+}
+
+/* What the shrinker left over CAP goes with the next tick, and is no fault of CAP's. */
+static void tick_after_pressure_is_pressure(struct kunit *test)
+{
+	unsigned int i;
+
+	hkm_kunit_policy(test)->cap_chunks[HKM_CLASS_4K] = 1;
+	for (i = 0; i < 3; i++)
+		chunk_stocked(test, HKM_CLASS_4K, i, 0);
+	KUNIT_EXPECT_EQ(test, hkm_test_shrink(1), 1);
+	KUNIT_EXPECT_TRUE(test, hkm_reclaim_was_forced());
+	KUNIT_EXPECT_FALSE(test, hkm_reclaim_was_forced());
+	hkm_reclaim_tick();
+	KUNIT_EXPECT_LE(test, hkm_chunk_count(HKM_CLASS_4K), 1);
+	KUNIT_EXPECT_TRUE(test, hkm_reclaim_was_forced());
+	hkm_reclaim_tick();
+	KUNIT_EXPECT_FALSE(test, hkm_reclaim_was_forced());
 }
 
 /* As often as there is something, and what is kept in any case. */
@@ -881,6 +994,11 @@ static struct kunit_case trim_cases[] = {
 	KUNIT_CASE(pressure_heeds_no_pause),
 	KUNIT_CASE(pressure_in_vain_waits_for_tick),
 	KUNIT_CASE(pressure_takes_no_more_than_asked),
+	KUNIT_CASE(pressure_waits_for_a_pass),
+	KUNIT_CASE(pressure_takes_what_a_pass_has_kept),
+	KUNIT_CASE(pressure_does_not_wait_for_ever),
+	KUNIT_CASE(pressure_does_not_wait_needlessly),
+	KUNIT_CASE(tick_after_pressure_is_pressure),
 	KUNIT_CASE(pressure_finds_what_there_is),
 	KUNIT_CASE(stricter_policy_finds_idle_stock),
 	KUNIT_CASE(idle_class_stays_idle),

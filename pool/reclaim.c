@@ -22,8 +22,10 @@
 #include <linux/oom.h>
 #include <linux/preempt.h>
 #include <linux/rcupdate.h>
+#include <linux/sched.h>
 #include <linux/smp.h>
 #include <linux/string.h>
+#include <linux/swap.h>
 #include <linux/workqueue.h>
 
 #include "chunk.h"
@@ -42,6 +44,8 @@
 #define PAUSE_MIN	3
 /* Interrupts sent to a CPU that was busy each time. */
 #define FLUSH_TRIES	10
+/* Jiffies that the shrinker waits for trim at most. */
+#define SCAN_WAITS	(HZ / 10)
 
 /**
  * struct bin_age - what reclaim knows of a bin
@@ -73,6 +77,8 @@ static struct {
 
 /* Memory was given back that CAP would have let stay. */
 static bool forced;
+/* Or is going to be, by the next tick. Under hkm_trim_lock. */
+static bool tick_forced;
 
 /* Some of the bins, one bit each. */
 struct bin_set {
@@ -208,7 +214,7 @@ static void bin_tick(unsigned int bin, long cap, bool idle)
 		age->pause--;
 		held -= hkm_inventory_shrink(bin, keep, LONG_MAX);
 	} else if (held > keep) {
-		got = hkm_trim_bin_locked(bin, keep);
+		got = hkm_trim_bin_locked(bin, keep, LONG_MAX);
 		age->pause = 0;
 		if (got >= (held - keep + 7) / 8) {
 			age->next_pause = 0;
@@ -259,7 +265,7 @@ static void reserve_tick(const unsigned int *cap)
 			continue;
 		got = hkm_inventory_shrink(bin, 0, missing);
 		if (got < missing)
-			hkm_trim_bin_locked(bin, cap[hkm_bin_class(bin)]);
+			hkm_trim_bin_locked(bin, cap[hkm_bin_class(bin)], LONG_MAX);
 	}
 	missing = reserve_missing();
 	reserve_age.next_pause = missing ? min(2 * reserve_age.next_pause + 1, PAUSE_MAX) : 0;
@@ -290,6 +296,9 @@ void hkm_reclaim_tick(void)
 	cpus_age(idle_ticks, &idle);
 	for (bin = 0; bin < hkm_nr_bins; bin++)
 		bin_tick(bin, cap[hkm_bin_class(bin)], test_bit(bin, idle.bits));
+	if (tick_forced)
+		WRITE_ONCE(forced, true);
+	tick_forced = false;
 	mutex_unlock(&hkm_trim_lock);
 }
 EXPORT_SYMBOL_IF_KUNIT(hkm_reclaim_tick);
@@ -417,7 +426,7 @@ long hkm_reclaim_all(void)
 	mutex_lock(&hkm_trim_lock);
 	cpus_flush(&all);
 	for (bin = 0; bin < hkm_nr_bins; bin++)
-		nr += hkm_trim_bin_locked(bin, 0);
+		nr += hkm_trim_bin_locked(bin, 0, LONG_MAX);
 	mutex_unlock(&hkm_trim_lock);
 	WRITE_ONCE(forced, true);
 	return nr;
@@ -448,38 +457,100 @@ static unsigned long shrink_count(struct shrinker *shrinker,
 			continue;
 		}
 		hkm_stats_read(bin, &sum);
-		nr += free_chunks(bin, sum.shared + sum.parked);
+		/* What trim has in hand too, so that scans come to wait for it. */
+		nr += free_chunks(bin, sum.shared + sum.moving + sum.parked);
 	}
 	return nr ?: SHRINK_EMPTY;
 }
 
-static unsigned long shrink_scan(struct shrinker *shrinker,
-				 struct shrink_control *sc)
+/* Gives back up to @want chunks of those that are kept whole. */
+static long inventories_shrink(long want)
+{
+	unsigned int bin;
+	long nr = 0;
+
+	for (bin = 0; bin < hkm_nr_bins && nr < want; bin++)
+		nr += hkm_inventory_shrink(bin, 0, want - nr);
+	return nr;
+}
+
+/* Gives back up to @want chunks of what else is free. */
+static long bins_shrink(long want)
 {
 	struct bin_set bins = {};
 	unsigned int bin;
 	long nr = 0, got;
 
-	for (bin = 0; bin < hkm_nr_bins && nr < sc->nr_to_scan; bin++)
-		nr += hkm_inventory_shrink(bin, 0, sc->nr_to_scan - nr);
-	WRITE_ONCE(forced, true);
-	if (nr >= sc->nr_to_scan)
-		return nr;
-	if (!mutex_trylock(&hkm_trim_lock))
-		return nr ?: SHRINK_STOP;
 	for (bin = 0; bin < hkm_nr_bins; bin++)
 		if (bin_shrinkable(bin))
 			__set_bit(bin, bins.bits);
+	/* What that moves, and what is found beside, may be over CAP. */
+	tick_forced = true;
 	cpus_flush(&bins);
 	for_each_set_bit(bin, bins.bits, hkm_nr_bins) {
-		if (nr >= sc->nr_to_scan)
+		if (nr >= want)
 			break;
-		got = hkm_trim_bin_locked(bin, 0);
+		got = hkm_trim_bin_locked(bin, 0, want - nr);
 		if (!got)
 			WRITE_ONCE(bin_ages[bin].scattered, true);
 		nr += got;
 	}
-	mutex_unlock(&hkm_trim_lock);
+	return nr;
+}
+
+#if IS_ENABLED(CONFIG_KUNIT)
+static void (*test_wait)(void);
+
+/* Test hook: the shrinker does @wait where it would wait, unless that is NULL. */
+void hkm_test_shrink_wait(void (*wait)(void))
+{
+	WRITE_ONCE(test_wait, wait);
+}
+EXPORT_SYMBOL_IF_KUNIT(hkm_test_shrink_wait);
+
+static bool test_waits(void)
+{
+	typeof(test_wait) wait = READ_ONCE(test_wait);
+
+	if (wait)
+		wait();
+	return wait;
+}
+#else
+static bool test_waits(void)
+{
+	return false;
+}
+#endif
+
+/*
+ * To give nothing means that there is nothing: the kernel may come to kill. So one that
+ * finds trim at work waits for what that has in hand; not for long, as it may not be
+ * running. kswapd kills nobody, and has more to look for.
+ */
+static unsigned long shrink_scan(struct shrinker *shrinker,
+				 struct shrink_control *sc)
+{
+	long want = sc->nr_to_scan, nr;
+	unsigned int waits = 0;
+
+	WRITE_ONCE(forced, true);
+	for (;;) {
+		nr = inventories_shrink(want);
+		if (nr >= want || (nr && waits))
+			break;
+		if (mutex_trylock(&hkm_trim_lock)) {
+			nr += bins_shrink(want - nr);
+			mutex_unlock(&hkm_trim_lock);
+			break;
+		}
+		if (nr || current_is_kswapd() || waits++ >= SCAN_WAITS)
+			break;
+		if (!test_waits())
+			schedule_timeout_uninterruptible(1);
+	}
+	/* Again: the learner may have asked meanwhile. */
+	WRITE_ONCE(forced, true);
 	return nr ?: SHRINK_STOP;
 }
 

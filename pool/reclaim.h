@@ -19,6 +19,7 @@ bool hkm_reclaim_was_forced(void);
 
 #if IS_ENABLED(CONFIG_KUNIT)
 void hkm_test_tick_own(bool own);
+void hkm_test_shrink_wait(void (*wait)(void));
 unsigned long hkm_test_shrink(unsigned long nr);
 #endif
 

@@ -37,8 +37,8 @@
 #include "trim.h"
 #include "../include/hkm_compat.h"
 
-/* See above. */
-DEFINE_MUTEX(hkm_trim_lock);
+DEFINE_MUTEX(hkm_trim_lock);	/* see above */
+EXPORT_SYMBOL_IF_KUNIT(hkm_trim_lock);
 
 /* Takes one pop's worth of blocks; their number. New chunks join @touched. */
 static unsigned int collect_some(unsigned int bin,
@@ -70,7 +70,8 @@ static unsigned int collect_some(unsigned int bin,
 /**
  * struct pass - what a pass over a bin may keep, and does
  * @keep: 64 KiB chunks
- * @kept_bytes: of these, in fragments
+ * @most: of them are given back; what is free beside these stays, too
+ * @kept_bytes: of what stays, in fragments
  * @scattered: free blocks in chunks that are not wholly free
  * @drain: these are too many
  * @half: of them; no more drain at once: these serve requests instead
@@ -78,6 +79,7 @@ static unsigned int collect_some(unsigned int bin,
  */
 struct pass {
 	long keep;
+	long most;
 	u64 kept_bytes;
 	long scattered;
 	bool drain;
@@ -85,10 +87,22 @@ struct pass {
 	u64 released_bytes;
 };
 
+/* 64 KiB chunks given back; what was in fragments is rounded up. */
+static long chunks_released(const struct pass *pass)
+{
+	return DIV_ROUND_UP(pass->released_bytes, HKM_CHUNK_BYTES);
+}
+
+/* 64 KiB chunks that may stay, as things are. */
+static long chunks_kept(const struct pass *pass)
+{
+	return chunks_released(pass) < pass->most ? pass->keep : LONG_MAX;
+}
+
 /* A fragment is kept where it is, after whole chunks. */
 static bool fragment_stays(const struct hkm_chunk *chunk, struct pass *pass)
 {
-	long keep = pass->keep - hkm_inventory_count(chunk->bin);
+	long keep = chunks_kept(pass) - hkm_inventory_count(chunk->bin);
 
 	if (!hkm_chunk_is_fragment(chunk) ||
 	    (long)((pass->kept_bytes + hkm_chunk_bytes(chunk)) >> HKM_CHUNK_SHIFT) >= keep)
@@ -131,7 +145,7 @@ static void chunk_settle(struct hkm_chunk *chunk, struct pass *pass)
 		return;
 	}
 	if (!hkm_chunk_is_fragment(chunk) && !hkm_reserve_claim(chunk) &&
-	    hkm_inventory_put(chunk, pass->keep))
+	    hkm_inventory_put(chunk, chunks_kept(pass)))
 		return;
 	pass->released_bytes += hkm_chunk_bytes(chunk);
 	hkm_chunk_release(chunk);
@@ -168,16 +182,18 @@ static long chunks_sort(struct hkm_chunk *list, struct hkm_chunk *ranks[NR_RANKS
  * hkm_trim_bin_locked() - hkm_trim_bin() by a holder of hkm_trim_lock
  * @bin: the bin
  * @keep: 64 KiB chunks that may stay, in its inventory or else as fragments
+ * @most: 64 KiB chunks to give back at most, but for the rest of a span; what else
+ *	is free goes to the inventory
  *
  * Context: Task; may sleep.
  * Return: 64 KiB chunks given back; what was in fragments is rounded up.
  */
-long hkm_trim_bin_locked(unsigned int bin, long keep)
+long hkm_trim_bin_locked(unsigned int bin, long keep, long most)
 {
 	/* All there could be: others push while this goes on. */
 	u64 left = hkm_chunk_count(bin) * HKM_MAX_BLOCKS;
 	struct hkm_chunk *touched = NULL, *ranks[NR_RANKS], *chunk;
-	struct pass pass = { .keep = keep };
+	struct pass pass = { .keep = keep, .most = most };
 	unsigned int nr, rank;
 
 	lockdep_assert_held(&hkm_trim_lock);
@@ -187,8 +203,7 @@ long hkm_trim_bin_locked(unsigned int bin, long keep)
 		cond_resched();
 	} while (nr && left);
 
-	pass.released_bytes = (u64)hkm_inventory_shrink(bin, keep, LONG_MAX) <<
-			      HKM_CHUNK_SHIFT;
+	pass.released_bytes = (u64)hkm_inventory_shrink(bin, keep, most) << HKM_CHUNK_SHIFT;
 	pass.scattered = chunks_sort(touched, ranks);
 	pass.drain = pass.scattered > 2 * blocks_kept(bin, &pass) +
 				      chunk_blocks(bin, DRAIN_CHUNKS);
@@ -200,7 +215,7 @@ long hkm_trim_bin_locked(unsigned int bin, long keep)
 			cond_resched();
 		}
 	}
-	return DIV_ROUND_UP(pass.released_bytes, HKM_CHUNK_BYTES);
+	return chunks_released(&pass);
 }
 
 /**
@@ -216,7 +231,7 @@ long hkm_trim_bin(unsigned int bin, long keep)
 	long nr;
 
 	mutex_lock(&hkm_trim_lock);
-	nr = hkm_trim_bin_locked(bin, keep);
+	nr = hkm_trim_bin_locked(bin, keep, LONG_MAX);
 	mutex_unlock(&hkm_trim_lock);
 	return nr;
 }

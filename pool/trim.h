@@ -9,7 +9,7 @@
 
 extern struct mutex hkm_trim_lock;
 
-long hkm_trim_bin_locked(unsigned int bin, long keep);
+long hkm_trim_bin_locked(unsigned int bin, long keep, long most);
 long hkm_trim_bin(unsigned int bin, long keep);
 
 #endif /* _HKM_TRIM_H */

@@ -436,6 +436,9 @@ struct work_struct {
 #define cancel_delayed_work_sync(work)	((void)(work))
 #define msecs_to_jiffies(ms)	(ms)
 #define mutex_trylock(m)	(!pthread_mutex_trylock(&(m)->lock))
+#define current_is_kswapd()	false
+#define schedule_timeout_uninterruptible(jiffies) ((void)(jiffies))
+#define HZ			1000
 #define register_oom_notifier(nb)	((void)(nb), 0)
 #define unregister_oom_notifier(nb)	((void)(nb))
 #define CPUHP_BP_PREPARE_DYN	0
