@@ -388,8 +388,11 @@ void hkm_kunit_cpu_put(struct hkm_cpu *cpu)
 	preempt_enable();
 }
 
-/* Looks at what KASAN has off limits too, such as what nobody asked for. */
-bool __no_sanitize_address hkm_kunit_filled(const void *p, int byte, size_t nr)
+/*
+ * Looks at what KASAN has off limits too, such as what nobody asked for; and at so
+ * much that KCSAN would take minutes.
+ */
+bool __no_sanitize_address __no_kcsan hkm_kunit_filled(const void *p, int byte, size_t nr)
 {
 	const u8 *b = p;
 

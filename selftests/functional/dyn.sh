@@ -40,8 +40,8 @@ has_replaced() { [ "$(mix replaced)" -ge "$1" ]; }
 replace() {
 	local each=$((($(mix min_bytes) + $(mix max_bytes)) / 2))
 
-	until_true 120 is_full &&
-		until_true 120 has_replaced $(($(mix replaced) + $1 * held / each))
+	until_true 900 is_full &&
+		until_true 900 has_replaced $(($(mix replaced) + $1 * held / each))
 }
 
 # Memory held for 1000 bytes asked for.

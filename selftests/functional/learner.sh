@@ -162,7 +162,7 @@ goes_asleep() { load hakmem && put interval_ms 100 && sleep 1 && unload hakmem; 
 # Wakes up by the clock.
 suspend() {
 	echo 0 >/sys/class/rtc/rtc0/wakealarm &&
-		echo +3 >/sys/class/rtc/rtc0/wakealarm &&
+		echo +10 >/sys/class/rtc/rtc0/wakealarm &&
 		echo mem >/sys/power/state
 }
 
@@ -201,6 +201,8 @@ step_law_trace() {
 		"$(get last_decision)"
 }
 
+# The trace gets its full size when it is first used: now, or it would count as lost.
+echo 1408 >$TRACING/buffer_size_kb
 before=$(free_pages)
 load hakmem
 thread=$(threads)

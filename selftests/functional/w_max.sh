@@ -61,6 +61,8 @@ off_is_as_asked() {
 	put w_max_mode off && same effective "$(asked)" "$(effective)"
 }
 
+# The trace gets its full size when it is first used: now, or it would count as lost.
+echo 1408 >$TRACING/buffer_size_kb
 before=$(free_pages)
 load hakmem
 # What a turn frees is gone by the next but one; the CAPs do not learn to keep it, nor
