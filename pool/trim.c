@@ -70,7 +70,7 @@ static unsigned int collect_some(unsigned int bin,
 /**
  * struct pass - what a pass over a bin may keep, and does
  * @keep: 64 KiB chunks
- * @most: of them are given back; what is free beside these stays, too
+ * @most: 64 KiB chunks to give back; what else is free stays, whatever @keep
  * @kept_bytes: of what stays, in fragments
  * @scattered: free blocks in chunks that are not wholly free
  * @drain: these are too many
