@@ -73,6 +73,16 @@ apt_lists() {
 		die "apt-get update failed; see $HKM_CACHE/apt.log"
 }
 
+# Fetches the lists that APT_OPTS chooses anew, if it can: what they name may have
+# been replaced by now.
+apt_refresh() {
+	local as=as_root
+
+	[ -z "${HKM_NO_INSTALL:-}" ] || return 0
+	[ ${#APT_OPTS[@]} -eq 0 ] || as=''
+	$as apt-get -qq "${APT_OPTS[@]}" update >"$HKM_CACHE/apt.log" 2>&1 || :
+}
+
 # apt_suite SUITE: fills APT_OPTS with options that look SUITE up on the
 # mirror this machine already uses, leaving its own configuration alone. That
 # may name a file with mirrors instead, one a line.

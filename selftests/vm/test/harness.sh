@@ -137,6 +137,25 @@ HKM_CACHE=$tmp/cache check "a kernel that is not signed yet is taken unsigned" 1
 	'cannot download linux-image-.*-unsigned' 'true'
 PATH=$path
 
+# Lists that are older than the kernel on offer name one that is gone.
+mkdir "$tmp/old"
+cat >"$tmp/old/apt-cache" <<EOF
+#!/bin/bash
+[[ -e $tmp/updated || "\$*" != *search*cloud* ]] || { echo 'linux-headers-6.1.999-cloud-amd64 - gone'; exit; }
+exec $(command -v apt-cache) "\$@"
+EOF
+cat >"$tmp/old/apt-get" <<EOF
+#!/bin/bash
+[[ " \$* " != *" update "* ]] || { touch $tmp/updated; exit; }
+[[ " \$* " != *" download "* ]] || exit 1
+exec $(command -v apt-get) "\$@"
+EOF
+chmod +x "$tmp"/old/apt-*
+PATH=$tmp/old:$PATH
+HKM_CACHE=$tmp/cache check "old package lists are fetched anew" 1 \
+	'cannot download linux-image-6\.1\.0-' 'true'
+PATH=$path
+
 # A make that cannot bear another one beside it, and a project of its own to build.
 mkdir "$tmp/make" "$tmp/project"
 cat >"$tmp/make/make" <<EOF
