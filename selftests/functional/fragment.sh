@@ -137,7 +137,7 @@ ktap_test_result "not one in a hundred chunks is left" \
 
 ktap_test_result "requests of all kinds" table
 ktap_test_result "there is memory for smaller blocks" "$memory_is_free"
-ktap_test_result "no smaller share is served than by kmalloc()" [ $lower = false ]
+ktap_test_result "no smaller share is served than by kmalloc()" [ "$lower" = false ]
 ktap_test_result "what fits smaller pieces is served by the pool" "$fitting_are_ours"
 
 take hkm_kv $((1024 * 1024)) N 32
