@@ -209,6 +209,74 @@ static void live_blocks_count_not_requests(struct kunit *test)
 	hkm_kunit_free_all(blocks, NR_BLOCKS);
 }
 
+static void turn_off_and_on(struct kunit *test)
+{
+	HKM_KUNIT_EDIT(test, learner_enabled, false);
+	hkm_learner_step(now_ms);
+	HKM_KUNIT_EDIT(test, learner_enabled, true);
+	hkm_learner_step(now_ms);
+}
+
+/* What was noted before counts no more, nor does the time. */
+static void turned_on_again_it_begins_afresh(struct kunit *test)
+{
+	void **blocks = hkm_kunit_pointers(test, NR_BLOCKS);
+
+	/* Off, it notes all the same. */
+	HKM_KUNIT_EDIT(test, dyn_mode, HKM_DYN_OFF);
+	begin_without(test);
+	hold(blocks, JUMBO_BYTES);
+	learn_for(SHORT_MS);
+	HKM_KUNIT_EDIT(test, dyn_mode, HKM_DYN_ON);
+	turn_off_and_on(test);
+	learn_for(SHORT_MS);
+	KUNIT_EXPECT_EQ(test, nr_serving(), 0);
+
+	hkm_kunit_free_all(blocks, NR_BLOCKS);
+	hold(blocks, JUMBO_BYTES);
+	turn_off_and_on(test);
+	learn_for(SHORT_MS);
+	KUNIT_EXPECT_EQ(test, nr_serving(), 0);
+
+	hkm_kunit_free_all(blocks, NR_BLOCKS);
+	learn_for(8000);
+	turn_off_and_on(test);
+	hold(blocks, JUMBO_BYTES);
+	learn_for(8000);
+	KUNIT_EXPECT_EQ(test, nr_serving(), 0);
+	learn_for(SHORT_MS);
+	KUNIT_EXPECT_EQ(test, nr_serving(), 1);
+	hkm_kunit_free_all(blocks, NR_BLOCKS);
+}
+
+/* Nor what a class has not saved. */
+static void turned_on_again_it_retires_later(struct kunit *test)
+{
+	void **blocks = hkm_kunit_pointers(test, NR_BLOCKS);
+
+	begin_without(test);
+	hold(blocks, JUMBO_BYTES);
+	learn_for(SHORT_MS);
+	KUNIT_EXPECT_TRUE(test, hkm_class_is_dyn(class_for(JUMBO_BYTES)));
+	hkm_kunit_free_all(blocks, NR_BLOCKS);
+	hold(blocks, OTHER_BYTES);
+	learn_for(SHORT_MS);
+	KUNIT_EXPECT_TRUE(test, hkm_class_is_dyn(class_for(OTHER_BYTES)));
+	hkm_kunit_free_all(blocks, NR_BLOCKS);
+	hold(blocks, OTHER_BYTES);
+	/* The second time; the third would be the last. */
+	learn_for(10000);
+	KUNIT_EXPECT_EQ(test, nr_serving(), 2);
+	turn_off_and_on(test);
+	hkm_kunit_free_all(blocks, NR_BLOCKS);
+	hold(blocks, OTHER_BYTES);
+	learn_for(20000);
+	KUNIT_EXPECT_EQ(test, nr_serving(), 2);
+	learn_for(LONG_MS);
+	KUNIT_EXPECT_EQ(test, nr_serving(), 1);
+	hkm_kunit_free_all(blocks, NR_BLOCKS);
+}
+
 static struct kunit_case sizes_cases[] = {
 	KUNIT_CASE(size_in_use_gets_a_class),
 	KUNIT_CASE(little_gets_no_class),
@@ -216,6 +284,8 @@ static struct kunit_case sizes_cases[] = {
 	KUNIT_CASE(nothing_is_learned_if_off),
 	KUNIT_CASE(no_more_than_dyn_max_serve),
 	KUNIT_CASE(live_blocks_count_not_requests),
+	KUNIT_CASE(turned_on_again_it_begins_afresh),
+	KUNIT_CASE(turned_on_again_it_retires_later),
 	{}
 };
 
